@@ -1,0 +1,1 @@
+"""Ingest: takes readings from the broker and acknowledges them once they are stored."""

@@ -1,0 +1,79 @@
+"""Into quarantine off the write path: records are gathered, synced in a thread, then settled."""
+
+import asyncio
+from collections.abc import Callable
+
+from ingest.backoff import Backoff
+from ingest.message import Receipt, settle
+from ingest.quarantine import Quarantine, QuarantineRecord
+from ingest.tally import Tally
+from telemetry import log
+
+_logger = log.get(__name__)
+
+
+class Quarantining:
+    """Takes records from the event loop; one group is on its way to the disk at a time."""
+
+    def __init__(self, quarantine: Quarantine, tally: Tally) -> None:
+        self._quarantine = quarantine
+        self._tally = tally
+        self._waiting: list[tuple[QuarantineRecord, Receipt | None]] = []
+        self._filled = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.on_durable: Callable[[], None] = lambda: None
+        self.held_bytes = 0
+        self.problem: str | None = None
+
+    def put(self, record: QuarantineRecord, receipt: Receipt | None) -> None:
+        """Take a record over; its receipt gets one more part that is not durable yet."""
+        if receipt is not None:
+            receipt.pending += 1
+        self._waiting.append((record, receipt))
+        self.held_bytes += len(record.payload)
+        self._idle.clear()
+        self._filled.set()
+
+    async def run(self) -> None:
+        """Write group after group until cancelled."""
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            group, self._waiting = self._waiting, []
+            records = [record for record, _receipt in group]
+            await self._keep(records)
+            self._count(records)
+            settle([receipt for _record, receipt in group if receipt is not None])
+            self.on_durable()
+            if not self._waiting:
+                self._idle.set()
+
+    async def drained(self) -> None:
+        """Wait until every record is on the disk."""
+        await self._idle.wait()
+
+    async def _keep(self, records: list[QuarantineRecord]) -> None:
+        backoff = Backoff(0.2, 5.0)
+        while True:
+            try:
+                evicted = await asyncio.to_thread(self._quarantine.keep, records)
+            except OSError as error:
+                if self.problem is None:
+                    _logger.error("the quarantine cannot be written", problem=str(error))
+                self.problem = str(error)
+                await asyncio.sleep(backoff.next_seconds())
+            else:
+                self.problem = None
+                self._note_evicted(evicted)
+                return
+
+    def _note_evicted(self, evicted: int) -> None:
+        if evicted:
+            self._tally.quarantine_evicted += evicted
+            _logger.error("the quarantine is full: its oldest files are gone", files=evicted)
+
+    def _count(self, records: list[QuarantineRecord]) -> None:
+        self._tally.quarantined += len(records)
+        self._tally.in_flight -= len(records)
+        self.held_bytes -= sum(len(record.payload) for record in records)

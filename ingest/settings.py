@@ -1,0 +1,82 @@
+"""The settings of ingest; `docs/settings.md` is made from them."""
+
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from telemetry.reading import Name
+from telemetry.settings import Secret, Settings
+from telemetry.topics import READINGS
+
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+
+
+class IngestSettings(Settings, frozen=True, kw_only=True):
+    """Where readings come from, where they go, and how many may be on the way."""
+
+    prefix: ClassVar[str] = "INGEST"
+
+    broker_host: Annotated[str, Meta(description="the broker's host name or address")] = "127.0.0.1"
+    broker_port: Annotated[int, Meta(ge=1, le=65_535, description="the broker's port")] = 1883
+    username: Annotated[str, Meta(description="the user name at the broker")] = "ingest"
+    password: Annotated[Secret, Meta(description="the password at the broker")]
+    client_id: Annotated[
+        Name,
+        Meta(description="names the durable session; each replica has its own and keeps it"),
+    ] = "ingest-1"
+    topics: Annotated[
+        str,
+        Meta(
+            description="topic templates, separated by semicolons; behind a template stand what its"
+            " topics lack, as in `zigbee2mqtt/{device} site=home measurement=zigbee`"
+        ),
+    ] = READINGS
+    share_group: Annotated[
+        Name | Literal[""],
+        Meta(description="the group among whose members the broker deals messages; empty for one"),
+    ] = ""
+    session_expiry_seconds: Annotated[
+        int, Meta(ge=0, le=0xFFFF_FFFF, description="how long the broker keeps the session")
+    ] = 86_400
+    keepalive_seconds: Annotated[int, Meta(ge=2, le=600, description="MQTT keepalive")] = 10
+    connect_timeout_seconds: Annotated[
+        float, Meta(ge=0.1, le=120, description="how long a connection may take to be accepted")
+    ] = 10.0
+    receive_maximum: Annotated[
+        int,
+        Meta(ge=1, le=65_535, description="unacknowledged messages asked of the broker at once"),
+    ] = 20_000
+    store_url: Annotated[str, Meta(description="the store, as `sqlite:///PATH`")]
+    store_timeout_seconds: Annotated[
+        float, Meta(ge=0.1, le=120, description="how long a write may take")
+    ] = 10.0
+    data_dir: Annotated[str, Meta(description="the folder of the quarantine")] = "data/ingest"
+    quarantine_bytes: Annotated[
+        int, Meta(ge=1_000_000, description="the quarantine's disk budget; its oldest file goes")
+    ] = 64_000_000
+    flush_interval_ms: Annotated[
+        int, Meta(ge=1, le=60_000, description="how long a reading waits for others of its batch")
+    ] = 100
+    batch_readings: Annotated[
+        int, Meta(ge=1, le=100_000, description="readings in a batch, about")
+    ] = 5_000
+    held_readings: Annotated[
+        int, Meta(ge=100, description="readings held in memory before reading stops")
+    ] = 50_000
+    held_bytes: Annotated[
+        int, Meta(ge=100_000, description="payload bytes held in memory before reading stops")
+    ] = 32_000_000
+    payload_bytes: Annotated[
+        int, Meta(ge=64, le=268_435_455, description="a larger payload is quarantined")
+    ] = 65_536
+    retention_hours: Annotated[
+        int, Meta(ge=1, le=876_000, description="a reading older than this is quarantined")
+    ] = 720
+    stop_seconds: Annotated[
+        float, Meta(ge=0, le=300, description="how long a stop may take to write what is held")
+    ] = 8.0
+    figures_interval_ms: Annotated[
+        int, Meta(ge=100, le=3_600_000, description="how often its own figures are stored")
+    ] = 10_000
+    http_host: Annotated[str, Meta(description="where health and metrics are served")] = "127.0.0.1"
+    http_port: Annotated[Port, Meta(description="the port of health and metrics; 0 is any")] = 9101

@@ -1,0 +1,95 @@
+"""What ingest counts, in readings, and the law that the counts keep.
+
+received + taken over = written + quarantined + spooled + in flight + dropped: repeats count on both
+sides, and a message that cannot be decoded counts as one reading.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from telemetry.latency import KINDS, PERCENTILES, Latencies
+from telemetry.metrics import Sample
+
+DropReason = Literal["stopped"]
+DROP_REASONS: tuple[DropReason, ...] = ("stopped",)
+
+
+def _by_qos() -> list[int]:
+    return [0, 0, 0]
+
+
+@dataclass(slots=True)
+class Tally:
+    """Plain integers, counted on the event loop's thread only, so that a scrape sees one moment."""
+
+    received: list[int] = field(default_factory=_by_qos)
+    written: list[int] = field(default_factory=_by_qos)
+    quarantined: int = 0
+    in_flight: int = 0
+    dropped: dict[DropReason, int] = field(default_factory=lambda: dict.fromkeys(DROP_REASONS, 0))
+    taken_over: int = 0
+    spooled: int = 0
+    repeated: int = 0
+    overwritten: int = 0
+    left_out_values: int = 0
+    messages: int = 0
+    batches: int = 0
+    write_seconds: float = 0.0
+    write_retries: int = 0
+    connects: int = 0
+    acknowledged_messages: int = 0
+    quarantine_evicted: int = 0
+
+    @property
+    def balance(self) -> int:
+        """Zero, always: what came in less where it is."""
+        incoming = sum(self.received) + self.taken_over
+        kept = sum(self.written) + self.quarantined + self.spooled + self.in_flight
+        return incoming - kept - sum(self.dropped.values())
+
+
+def samples(tally: Tally, latencies: Latencies) -> Iterator[Sample]:
+    """Yield ingest's figures."""
+    for qos in range(3):
+        labels = {"qos": str(qos)}
+        received, written = tally.received[qos], tally.written[qos]
+        yield Sample("received_readings", received, "Readings received.", labels)
+        yield Sample("written_readings", written, "Readings the store confirmed.", labels)
+    for reason in DROP_REASONS:
+        dropped = tally.dropped[reason]
+        yield Sample("dropped_readings", dropped, "QoS 0 readings dropped.", {"reason": reason})
+    yield from _counters(tally)
+    yield Sample("in_flight_readings", tally.in_flight, "Readings held in memory.", kind="gauge")
+    yield from _latency_samples(latencies)
+
+
+def _counters(tally: Tally) -> Iterator[Sample]:
+    yield Sample("quarantined_readings", tally.quarantined, "Readings put into quarantine.")
+    yield Sample("spooled_readings", tally.spooled, "Readings in the spool.", kind="gauge")
+    yield Sample("taken_over_readings", tally.taken_over, "Readings found in the spool at start.")
+    yield Sample("repeated_readings", tally.repeated, "Readings delivered again.")
+    yield Sample(
+        "overwritten_readings", tally.overwritten, "Readings of a batch at one series and time."
+    )
+    yield Sample("left_out_values", tally.left_out_values, "Nulls and arrays left out.")
+    yield Sample("messages", tally.messages, "Messages received.")
+    yield Sample("acknowledged_messages", tally.acknowledged_messages, "Acknowledgements sent.")
+    yield Sample("batches", tally.batches, "Batches the store confirmed.")
+    yield Sample("write_seconds", tally.write_seconds, "Time spent in the store's writes.")
+    yield Sample("write_retries", tally.write_retries, "Writes that had to be repeated.")
+    yield Sample("connects", tally.connects, "Connections that the broker accepted.")
+    yield Sample(
+        "quarantine_evicted_files", tally.quarantine_evicted, "Quarantine files that had to go."
+    )
+
+
+def _latency_samples(latencies: Latencies) -> Iterator[Sample]:
+    text = "Latency from a reading's time to the store's confirmation, in ms."
+    for kind in KINDS:
+        summary = latencies.summary(kind)
+        for percentile in PERCENTILES:
+            value = getattr(summary, f"p{percentile}")
+            if value is not None:
+                labels = {"qos": kind, "quantile": f"p{percentile}"}
+                yield Sample("latency_ms", value, text, labels, "gauge")

@@ -1,0 +1,175 @@
+"""The audit: what devices offered and the broker acknowledged, held against what is stored.
+
+The ledger and the store are compared reading by reading, by (device, boot, seq). A reading is
+
+- lost: acknowledged and not stored; at QoS 0, offered and not stored
+- phantom: stored and never offered
+- duplicated: stored at two times or under two measurements
+- moved: stored once, at another time or under another measurement than it was offered
+- overwritten: not stored because another reading stands at its series and time
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from msgspec import Struct, field
+
+from telemetry.latency import LatencySummary
+from telemetry.ledger import Ledger, Session
+from telemetry.store import StoredSequence
+
+FindingKind = Literal["lost", "phantom", "duplicated", "moved", "overwritten"]
+QOS_LEVELS = (0, 1, 2)
+
+NAMED_FINDINGS = 1000  # so many are named; all are counted
+
+_Slot = tuple[str, str, int]
+_NO_LATENCY = LatencySummary(None, None, None)
+
+
+class Finding(Struct, frozen=True):
+    """One reading that is not as it should be."""
+
+    kind: FindingKind
+    qos: int | None
+    device: str
+    boot_ms: int
+    seq: int
+    measurement: str
+    time_ms: int
+
+
+class QosReport(Struct):
+    """The counts of one QoS level, in readings; `acknowledged` is None at QoS 0."""
+
+    offered: int = 0
+    acknowledged: int | None = 0
+    stored: int = 0
+    lost: int = 0
+    phantom: int = 0
+    duplicated: int = 0
+    moved: int = 0
+    overwritten: int = 0
+    latency_ms: LatencySummary = _NO_LATENCY
+
+    def count(self, kind: FindingKind) -> None:
+        """Add one finding."""
+        setattr(self, kind, getattr(self, kind) + 1)
+
+
+class AuditReport(Struct):
+    """What the audit found, by QoS level, and the first findings by name."""
+
+    by_qos: dict[int, QosReport]
+    unknown: QosReport
+    """Readings of devices that are in no ledger: phantoms of an unknown level."""
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def promise_kept(self) -> bool:
+        """Whether nothing promised at QoS 1 or 2 is missing, and nothing is stored falsely."""
+        missing = any(self.by_qos[qos].lost or self.by_qos[qos].overwritten for qos in (1, 2))
+        levels = [*self.by_qos.values(), self.unknown]
+        return not missing and not any(
+            level.phantom or level.duplicated or level.moved for level in levels
+        )
+
+
+def audit(ledger: Ledger, stored: Iterable[StoredSequence]) -> AuditReport:
+    """Compare a ledger with the stored side."""
+    comparison = _Comparison(ledger)
+    for sequence in stored:
+        comparison.see(sequence)
+    return comparison.report()
+
+
+class _Comparison:
+    """Marks each offered reading that is seen in the store, and keeps what does not fit."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._sessions = {(one.device, one.boot_ms): one for one in ledger.sessions}
+        self._seen = {key: bytearray(len(one.times_ms)) for key, one in self._sessions.items()}
+        # Where a reading stands that was not offered there, with its (boot, seq).
+        self._misplaced: dict[tuple[str, int, int], list[StoredSequence]] = {}
+        self._report = AuditReport({level: QosReport() for level in QOS_LEVELS}, QosReport())
+        self._report.by_qos[0].acknowledged = None
+
+    def see(self, stored: StoredSequence) -> None:
+        """Take in one stored reading."""
+        key = (stored.device, stored.boot_ms)
+        session = self._sessions.get(key)
+        if session is None or not _offered(session, stored.seq):
+            self._find("phantom", session, stored)
+        elif self._in_place(session, stored):
+            self._seen[key][stored.seq] = 1
+        else:
+            self._misplaced.setdefault((*key, stored.seq), []).append(stored)
+
+    def report(self) -> AuditReport:
+        """Settle what was misplaced or is missing, and return the whole."""
+        for (device, boot_ms, seq), places in self._misplaced.items():
+            in_place = self._seen[device, boot_ms][seq]
+            kind: FindingKind = "duplicated" if in_place or len(places) > 1 else "moved"
+            self._find(kind, self._sessions[device, boot_ms], places[0])
+            self._seen[device, boot_ms][seq] = 1
+        taken = self._taken_slots()
+        for key, session in self._sessions.items():
+            self._settle(session, self._seen[key], taken)
+        return self._report
+
+    def _in_place(self, session: Session, stored: StoredSequence) -> bool:
+        name = self._ledger.name_of(session.measurements[stored.seq])
+        offered = (session.times_ms[stored.seq], name, session.site)
+        return offered == (stored.time_ms, stored.measurement, stored.site)
+
+    def _taken_slots(self) -> set[_Slot]:
+        """The series and times that hold another reading than was offered there."""
+        slots = {
+            (place.device, place.measurement, place.time_ms)
+            for places in self._misplaced.values()
+            for place in places
+        }
+        return slots | set(self._slots_offered_twice())
+
+    def _slots_offered_twice(self) -> Iterator[_Slot]:
+        for session in self._sessions.values():
+            slots: set[tuple[int, int]] = set()
+            for slot in zip(session.measurements, session.times_ms, strict=True):
+                if slot in slots:
+                    yield session.device, self._ledger.name_of(slot[0]), slot[1]
+                slots.add(slot)
+
+    def _settle(self, session: Session, seen: bytearray, taken: set[_Slot]) -> None:
+        level = self._report.by_qos[session.qos]
+        offered = sum(time_ms >= 0 for time_ms in session.times_ms)
+        level.offered += offered
+        level.stored += sum(seen)
+        if level.acknowledged is not None:
+            level.acknowledged += sum(session.acknowledged)
+        if sum(seen) == offered:
+            return
+        for seq in range(len(seen)):
+            if _offered(session, seq) and not seen[seq]:
+                self._settle_missing(session, seq, taken)
+
+    def _settle_missing(self, session: Session, seq: int, taken: set[_Slot]) -> None:
+        name = self._ledger.name_of(session.measurements[seq])
+        slot = (session.device, name, session.times_ms[seq])
+        missing = StoredSequence(session.site, *slot, session.boot_ms, seq)
+        if slot in taken:
+            self._find("overwritten", session, missing)
+        elif session.qos == 0 or session.acknowledged[seq]:
+            self._find("lost", session, missing)
+
+    def _find(self, kind: FindingKind, session: Session | None, place: StoredSequence) -> None:
+        level = self._report.unknown if session is None else self._report.by_qos[session.qos]
+        level.count(kind)
+        if len(self._report.findings) < NAMED_FINDINGS:
+            qos = None if session is None else session.qos
+            identity = (place.device, place.boot_ms, place.seq, place.measurement, place.time_ms)
+            self._report.findings.append(Finding(kind, qos, *identity))
+
+
+def _offered(session: Session, seq: int) -> bool:
+    return seq < len(session.times_ms) and session.times_ms[seq] >= 0

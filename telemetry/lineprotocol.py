@@ -1,0 +1,160 @@
+"""InfluxDB's line protocol, written and read.
+
+Rules: https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/. In a measurement,
+commas and spaces are escaped; in tags and field keys equals signs too; in a text, quotes and
+backslashes. A text may hold newlines, so a point may cover several physical lines.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from msgspec import Struct
+
+from telemetry.reading import Reading, Value
+
+NS_PER_MS = 1_000_000
+
+_KNOWN_SERIES = 100_000
+
+_KEY = r"(?:\\.|[^,= \n\\])+"
+_MEASUREMENT = r"(?:\\.|[^, \n\\])+"
+_TEXT = r'"(?:\\[\s\S]|[^"\\])*"'
+_FIELD = rf'{_KEY}=(?:{_TEXT}|[^,\s"]+)'
+_POINT = re.compile(
+    rf"[ \t\r]*(?P<measurement>{_MEASUREMENT})(?P<tags>(?:,{_KEY}={_KEY})*)"
+    rf"[ \t]+(?P<fields>{_FIELD}(?:,{_FIELD})*)"
+    r"(?:[ \t]+(?P<time>-?\d{1,19}))?[ \t\r]*(?:\n|\Z)"
+)
+_TAG_PAIR = re.compile(rf",(?P<key>{_KEY})=(?P<value>{_KEY})")
+_FIELD_PAIR = re.compile(rf'(?P<key>{_KEY})=(?P<value>{_TEXT}|[^,\s"]+)')
+_EMPTY = re.compile(r"[ \t\r]*(?:#[^\n]*)?(?:\n|\Z)")
+_FLOAT = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\Z")
+_INTEGER = re.compile(r"[-+]?\d{1,20}[iu]\Z")
+_ESCAPED_KEY = re.compile(r"\\([,= ])")
+_ESCAPED_TEXT = re.compile(r'\\(["\\])')
+_BOOLEANS = dict.fromkeys(("t", "T", "true", "True", "TRUE"), True) | dict.fromkeys(
+    ("f", "F", "false", "False", "FALSE"), False
+)
+
+
+class LineProtocolError(ValueError):
+    """Raised when a line is malformed, or a reading cannot be written as one."""
+
+
+class Point(Struct, frozen=True):
+    """A line as it was read; integers stay `int`, and the time is as written (None: not there)."""
+
+    measurement: str
+    tags: dict[str, str]
+    fields: dict[str, int | Value]
+    time: int | None
+
+
+class BadLine(Struct, frozen=True):
+    """A line that is no point, and why."""
+
+    text: str
+    reason: str
+
+
+def format_line(reading: Reading) -> str:
+    """Write a reading as one line without its newline; the time is in milliseconds.
+
+    Raises LineProtocolError for what line protocol cannot carry (a newline in a name, NaN).
+    """
+    fields = [_field(name, value) for name, value in reading.values.items()]
+    if reading.boot_ms is not None:
+        fields.append(f"boot={reading.boot_ms}i")
+    if reading.seq is not None:
+        fields.append(f"seq={reading.seq}i")
+    key = _series_key(reading.measurement, reading.device, reading.site)
+    return f"{key} {','.join(fields)} {reading.time_ms}"
+
+
+def parse_lines(text: str) -> Iterator[Point | BadLine]:
+    """Yield the points of a text; a malformed line is named and passed over."""
+    position = 0
+    while position < len(text):
+        empty = _EMPTY.match(text, position)
+        if empty:
+            position = empty.end()
+            continue
+        match = _POINT.match(text, position)
+        if match is None:
+            end = text.find("\n", position)
+            end = len(text) if end < 0 else end
+            yield BadLine(text[position:end], "not line protocol")
+            position = end + 1
+        else:
+            yield _point(match)
+            position = match.end()
+
+
+@lru_cache(_KNOWN_SERIES)
+def _series_key(measurement: str, device: str, site: str) -> str:
+    # Tags sorted by key, as InfluxDB stores them: it need not sort them again.
+    return (
+        f"{_escape(measurement, ', ')},device={_escape(device, ',= ')},site={_escape(site, ',= ')}"
+    )
+
+
+def _escape(name: str, special: str) -> str:
+    if not name or not name.isprintable() or "\\" in name:
+        raise LineProtocolError(f"{name!r} cannot be a name in line protocol")
+    for character in special:
+        name = name.replace(character, f"\\{character}")
+    return name
+
+
+@lru_cache(_KNOWN_SERIES)
+def _field_key(name: str) -> str:
+    return _escape(name, ",= ")
+
+
+def _field(name: str, value: Value) -> str:
+    if value.__class__ is float:
+        if not math.isfinite(value):
+            raise LineProtocolError(f"{name}={value} is not a number that can be stored")
+        return f"{_field_key(name)}={value!r}"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'{_field_key(name)}="{escaped}"'
+    if isinstance(value, bool):
+        return f"{_field_key(name)}={'true' if value else 'false'}"
+    return f"{_field_key(name)}={float(value)!r}"
+
+
+def _point(match: re.Match[str]) -> Point | BadLine:
+    try:
+        tags = {
+            _unescape(pair["key"]): _unescape(pair["value"])
+            for pair in _TAG_PAIR.finditer(match["tags"])
+        }
+        fields = {
+            _unescape(pair["key"]): _value(pair["value"])
+            for pair in _FIELD_PAIR.finditer(match["fields"])
+        }
+    except LineProtocolError as error:
+        return BadLine(match[0].rstrip("\n"), str(error))
+    time = int(match["time"]) if match["time"] else None
+    return Point(_unescape(match["measurement"]), tags, fields, time)
+
+
+def _unescape(text: str) -> str:
+    return _ESCAPED_KEY.sub(r"\1", text)
+
+
+def _value(text: str) -> int | Value:
+    if text.startswith('"'):
+        return _ESCAPED_TEXT.sub(r"\1", text[1:-1])
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
+    if _INTEGER.match(text):
+        return int(text[:-1])
+    if _FLOAT.match(text):
+        number = float(text)
+        if math.isfinite(number):
+            return number
+    raise LineProtocolError(f"{text[:64]!r} is not a value")

@@ -1,0 +1,63 @@
+"""Payloads: the bytes of a message become readings, each validated by its type.
+
+A format is a function of the payload, its address and its arrival; `FORMATS` names them all. The
+content type decides which one reads a payload, then the topic's template, then the first byte.
+"""
+
+from collections.abc import Callable
+
+from telemetry.payload.decoded import Decoded, PayloadError, Rejected
+from telemetry.payload.flat import decode_flat
+from telemetry.payload.line import decode_line
+from telemetry.payload.native import decode_native, looks_native
+from telemetry.reading import Address
+from telemetry.topics import FormatName
+
+__all__ = ["Decoded", "PayloadError", "Rejected", "decode"]
+
+Format = Callable[[bytes, Address, int], Decoded]
+
+FORMATS: dict[FormatName, Format] = {
+    "native": decode_native,
+    "flat": decode_flat,
+    "line": decode_line,
+}
+
+CONTENT_TYPES: dict[str, FormatName] = {
+    "application/vnd.denyut.reading+json": "native",
+    "text/vnd.influxdb.line-protocol": "line",
+}
+"""Content types that name a format; `application/json` and unknown ones leave it to the payload."""
+
+_JSON_SPACE = b" \t\r\n"
+
+
+def decode(
+    payload: bytes,
+    address: Address,
+    *,
+    arrival_ms: int,
+    content_type: str | None = None,
+    template_format: FormatName | None = None,
+) -> Decoded:
+    """Return the readings of a payload, and what of it was rejected.
+
+    `arrival_ms` stamps readings that carry no time. Raises PayloadError where nothing can be read.
+    """
+    chosen = CONTENT_TYPES.get(content_type) if content_type else None
+    chosen = chosen or template_format or _recognised(payload)
+    try:
+        return FORMATS[chosen](payload, address, arrival_ms)
+    except RecursionError as error:
+        raise PayloadError("nested too deeply") from error
+    except UnicodeDecodeError as error:
+        raise PayloadError(f"not UTF-8: {error.reason}") from error
+
+
+def _recognised(payload: bytes) -> FormatName:
+    start = payload[:1] if payload[:1] in (b"{", b"[") else payload.lstrip(_JSON_SPACE)[:1]
+    if start == b"[":
+        return "native"
+    if start == b"{":
+        return "native" if looks_native(payload) else "flat"
+    return "line"

@@ -1,0 +1,45 @@
+"""Flat JSON: `{"temperature": 21.5, "battery": {"volts": 3.1}}`, with or without `ts`."""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from telemetry.payload.decoded import Decoded, PayloadError, check_origin
+from telemetry.payload.flatten import flatten, reason
+from telemetry.reading import Address, EpochMs, Reading, Sequence, Values
+
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
+_NOT_VALUES = ("ts", "boot", "seq", "site", "device", "measurement")
+
+
+class FlatReading(Struct, frozen=True):
+    """A flat object, its values gathered."""
+
+    values: Values
+    ts: EpochMs | UnsetType = UNSET
+    boot: EpochMs | None = None
+    seq: Sequence | None = None
+
+
+def decode_flat(payload: bytes, address: Address, arrival_ms: int) -> Decoded:
+    """Decode one flat object; without `ts` the reading is stamped with its arrival."""
+    try:
+        found = _OBJECT.decode(payload)
+        check_origin(found, address)
+        known = {name: found.pop(name) for name in _NOT_VALUES if name in found}
+        values, left_out = flatten(found)
+        flat = msgspec.convert({**known, "values": values}, FlatReading)
+    except msgspec.DecodeError as error:
+        raise PayloadError(reason(error)) from error
+    time_ms = arrival_ms if flat.ts is UNSET else flat.ts
+    reading = Reading(
+        address.site,
+        address.device,
+        address.measurement,
+        time_ms,
+        flat.values,
+        flat.boot,
+        flat.seq,
+    )
+    return Decoded([reading], [], left_out)

@@ -1,0 +1,150 @@
+"""The store, as ingest writes it and the API reads it: one interface for SQLite and InfluxDB.
+
+StoreError
+├── StoreUnavailable    the store may take the same batch later
+│   ├── StoreThrottled  ... and has said when
+│   └── StoreTooSlow    ... and has not answered within its time-out
+└── StoreMisconfigured  the address, the credentials or the schema are wrong: a person is needed
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from telemetry.reading import Reading, Value
+
+Aggregate = Literal["mean", "min", "max", "sum", "count", "first", "last"]
+
+
+class StoreError(Exception):
+    """Raised when a store could not do what it was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """Raised when the store is away, overloaded or too slow; the same call may succeed later."""
+
+
+class StoreThrottled(StoreUnavailable):
+    """Raised when the store asks for a pause of `retry_after_seconds`."""
+
+    def __init__(self, message: str, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class StoreTooSlow(StoreUnavailable):
+    """Raised when a call took longer than the store's time-out."""
+
+
+class StoreMisconfigured(StoreError):
+    """Raised when nothing helps until somebody mends an address, a credential or the schema."""
+
+
+class Refused(Struct, frozen=True):
+    """A reading that the store will never take: its place in the batch, and why."""
+
+    index: int
+    reason: str
+
+
+class Series(Struct, frozen=True):
+    """What one device reports under one measurement, and when it last did (ms since the epoch)."""
+
+    site: str
+    device: str
+    measurement: str
+    last_ms: int
+
+
+class Selection(Struct, frozen=True, kw_only=True):
+    """Which readings: of a site, device and measurement (None is any), start <= time < stop."""
+
+    start_ms: int
+    stop_ms: int
+    site: str | None = None
+    device: str | None = None
+    measurement: str | None = None
+
+
+class Bucket(Struct, frozen=True):
+    """One interval of an aggregated range: its start and, per field, the aggregate over it."""
+
+    site: str
+    device: str
+    measurement: str
+    start_ms: int
+    values: dict[str, Value]
+
+
+class SequenceCount(Struct, frozen=True):
+    """How many readings of one boot of a device are stored, and the greatest `seq` among them.
+
+    `max_seq + 1 - count` readings of that boot are missing.
+    """
+
+    device: str
+    boot_ms: int
+    count: int
+    max_seq: int
+
+
+class StoredSequence(Struct, frozen=True, gc=False):
+    """A stored reading as the audit sees it: its identity and its place, without its values."""
+
+    site: str
+    device: str
+    measurement: str
+    time_ms: int
+    boot_ms: int
+    seq: int
+
+
+class Store(Protocol):
+    """A store of readings. Its methods block: asyncio code calls them in a thread of its own.
+
+    Every method raises StoreError; a call that takes longer than the store's time-out raises
+    StoreTooSlow.
+    """
+
+    name: str
+
+    def write(self, readings: Sequence[Reading]) -> list[Refused]:
+        """Store the readings durably; return those that can never be stored, the rest being stored.
+
+        Storing a reading again changes nothing. Where two have one series and time, the later one
+        wins field by field. A StoreError means that none, some or all may have been stored: write
+        the same batch again.
+        """
+
+    def check(self) -> None:
+        """Raise StoreError, naming what is wrong, unless the store would answer now."""
+
+    def series(self) -> list[Series]:
+        """Return every series, ordered by site, device, measurement."""
+
+    def latest(self, *, site: str | None = None, device: str | None = None) -> list[Reading]:
+        """Return the latest reading of each series, ordered by site, device, measurement."""
+
+    def readings(
+        self, selection: Selection, *, limit: int, descending: bool = False
+    ) -> list[Reading]:
+        """Return at most `limit` readings, ordered by time, then device, then measurement."""
+
+    def aggregate(
+        self, selection: Selection, *, every_ms: int, aggregate: Aggregate, limit: int
+    ) -> list[Bucket]:
+        """Return at most `limit` intervals of `every_ms`, aligned to the epoch, that hold readings.
+
+        Ordered by start, then device, then measurement. Booleans and texts take part in `count`,
+        `first` and `last` only; a field with nothing to aggregate is left out.
+        """
+
+    def sequence_counts(self) -> Iterator[SequenceCount]:
+        """Yield, per device and boot, how many readings are stored and the greatest number."""
+
+    def sequences(self) -> Iterator[StoredSequence]:
+        """Yield every stored reading that has a boot and a sequence number."""
+
+    def close(self) -> None:
+        """Let go of files and connections."""

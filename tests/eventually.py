@@ -1,0 +1,27 @@
+"""Waiting for what must come true, by polling with a deadline."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+_POLL_SECONDS = 0.01
+
+
+def eventually(
+    condition: Callable[[], object], *, deadline_seconds: float = 10.0, what: str = "the condition"
+) -> None:
+    """Return once the condition holds; fail when it does not by the deadline."""
+    end = time.monotonic() + deadline_seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what} did not come true in {deadline_seconds} s"
+        time.sleep(_POLL_SECONDS)
+
+
+async def eventually_async(
+    condition: Callable[[], object], *, deadline_seconds: float = 10.0, what: str = "the condition"
+) -> None:
+    """Like `eventually`, letting the event loop work meanwhile."""
+    end = time.monotonic() + deadline_seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what} did not come true in {deadline_seconds} s"
+        await asyncio.sleep(_POLL_SECONDS)

@@ -1,0 +1,89 @@
+"""Ingest in this process, before a scripted broker and on a real SQLite store."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from ingest.quarantine import Quarantine, QuarantineRecord
+from ingest.service import IngestService
+from ingest.settings import IngestSettings
+from telemetry.reading import Reading
+from telemetry.settings import Secret
+from telemetry.store import Selection, Store
+from telemetry.store.opening import open_store
+from tests.eventually import eventually_async
+from tests.scripted_broker import SUBSCRIBE, ScriptedBroker, scripted_broker
+
+
+@pytest.fixture
+async def broker() -> AsyncIterator[ScriptedBroker]:
+    async with scripted_broker() as scripted:
+        yield scripted
+
+
+@pytest.fixture
+def store_path(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+@pytest.fixture
+def stored(store_path: Path) -> Callable[[], list[Reading]]:
+    """What is in the store now, without ingest's own figures."""
+    store: Store = open_store(f"sqlite:///{store_path}")
+
+    def read() -> list[Reading]:
+        everything = Selection(start_ms=0, stop_ms=2**62)
+        return [one for one in store.readings(everything, limit=100_000) if one.site != "denyut"]
+
+    return read
+
+
+@pytest.fixture
+def quarantined(tmp_path: Path) -> Callable[[], list[QuarantineRecord]]:
+    """What is in quarantine now."""
+    return lambda: list(Quarantine(tmp_path / "data" / "quarantine", 10**9).records())
+
+
+class StartIngest(Protocol):
+    async def __call__(self, **changed: object) -> IngestService: ...
+
+
+@pytest.fixture
+async def start_ingest(
+    broker: ScriptedBroker, store_path: Path, tmp_path: Path
+) -> AsyncIterator[StartIngest]:
+    """Start an ingest that is subscribed; it is stopped at the end of the test."""
+    async with AsyncExitStack() as running:
+
+        async def start(**changed: object) -> IngestService:
+            settings = IngestSettings.load(
+                {},
+                **{
+                    "broker_port": broker.port,
+                    "password": Secret("hush"),
+                    "store_url": f"sqlite:///{store_path}",
+                    "data_dir": str(tmp_path / "data"),
+                    "http_port": 0,
+                    "flush_interval_ms": 10,
+                    "stop_seconds": 1.0,
+                }
+                | changed,
+            )
+            service = await running.enter_async_context(_running(IngestService(settings)))
+            await eventually_async(lambda: broker.kinds(SUBSCRIBE), what="a subscription")
+            return service
+
+        yield start
+
+
+@asynccontextmanager
+async def _running(service: IngestService) -> AsyncIterator[IngestService]:
+    task = asyncio.create_task(service.run())
+    yield service
+    service.stop()
+    async with asyncio.timeout(15):
+        await task

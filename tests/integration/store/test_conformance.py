@@ -1,0 +1,304 @@
+"""One behaviour for every store: the same readings in, the same answers out."""
+
+import math
+import threading
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from telemetry.reading import Reading, Value
+from telemetry.store import Aggregate, Selection, SequenceCount, Series, Store, StoreError
+from tests.strategies import names, values
+
+T0 = 1_700_000_000_000  # a whole second
+BOOT_MS = T0 - 5000
+EVERYTHING = Selection(start_ms=0, stop_ms=T0 * 2)
+
+
+def reading(
+    time_ms: int = T0,
+    *,
+    device: str = "node-1",
+    measurement: str = "weather",
+    site: str = "jakarta",
+    seq: int | None = None,
+    **fields: Value,
+) -> Reading:
+    boot_ms = None if seq is None else BOOT_MS
+    return Reading(site, device, measurement, time_ms, fields or {"a": 1.0}, boot_ms, seq)
+
+
+def all_of(store: Store) -> list[Reading]:
+    return store.readings(EVERYTHING, limit=100_000)
+
+
+def test_what_was_written_is_read_back_the_same(store: Store) -> None:
+    written = [
+        reading(T0, a=1.5, ok=True, note="x", seq=0),
+        reading(T0 + 1, a=-0.0, ok=False, note="", seq=1),
+        reading(T0 + 2, a=1e308, b=5e-324, note='"quoted" \\ back\nline\té ñ 🌡', seq=2),
+    ]
+
+    assert store.write(written) == []
+
+    assert all_of(store) == written
+    assert math.copysign(1, float(all_of(store)[1].values["a"])) == -1
+
+
+@given(st.dictionaries(names(), values(), min_size=1, max_size=5), st.integers(0, 10**12))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+def test_any_values_are_read_back_the_same(
+    store: Store, fields: dict[str, Value], time_ms: int
+) -> None:
+    device = f"any-{time_ms}"
+    written = Reading("s", device, "m", time_ms, fields)
+
+    store.write([written])
+
+    selected = Selection(start_ms=time_ms, stop_ms=time_ms + 1, device=device)
+    (read,) = store.readings(selected, limit=10)
+    assert read.values.items() >= fields.items()
+
+
+def test_writing_again_changes_nothing(store: Store) -> None:
+    written = [reading(T0 + number, seq=number, a=float(number)) for number in range(100)]
+
+    for _time in range(3):
+        store.write(written)
+
+    assert all_of(store) == written
+
+
+def test_order_of_arrival_does_not_matter(store: Store) -> None:
+    written = [reading(T0 + number, seq=number) for number in range(10)]
+
+    store.write(written[5:])
+    store.write(list(reversed(written[:5])))
+
+    assert all_of(store) == written
+
+
+def test_of_two_at_one_time_the_later_wins_field_by_field(store: Store) -> None:
+    store.write([reading(a=1.0, b=2.0, seq=1)])
+    store.write([reading(a=5.0, c="x", seq=2)])
+
+    assert all_of(store) == [reading(a=5.0, b=2.0, c="x", seq=2)]
+
+
+def test_of_two_at_one_time_in_one_batch_the_later_wins_too(store: Store) -> None:
+    store.write([reading(a=1.0, b=2.0), reading(a=5.0)])
+
+    assert all_of(store) == [reading(a=5.0, b=2.0)]
+
+
+def test_a_range_holds_its_start_but_not_its_stop(store: Store) -> None:
+    store.write([reading(T0 + number) for number in range(5)])
+
+    read = store.readings(Selection(start_ms=T0 + 1, stop_ms=T0 + 3), limit=100)
+
+    assert [one.time_ms for one in read] == [T0 + 1, T0 + 2]
+
+
+def test_an_empty_range_is_empty(store: Store) -> None:
+    store.write([reading()])
+
+    assert store.readings(Selection(start_ms=0, stop_ms=T0), limit=100) == []
+
+
+def test_a_selection_is_by_site_device_and_measurement(store: Store) -> None:
+    store.write(
+        [
+            reading(T0, site="jakarta", device="d1", measurement="m1"),
+            reading(T0 + 1, site="jakarta", device="d1", measurement="m2"),
+            reading(T0 + 2, site="bandung", device="d2", measurement="m1"),
+        ]
+    )
+
+    def times(**wanted: str) -> list[int]:
+        selection = Selection(start_ms=0, stop_ms=T0 * 2, **wanted)
+        return [one.time_ms - T0 for one in store.readings(selection, limit=10)]
+
+    assert times(device="d1") == [0, 1]
+    assert times(measurement="m1") == [0, 2]
+    assert times(site="bandung") == [2]
+    assert times(device="d1", measurement="m2", site="jakarta") == [1]
+    assert times(device="nobody") == []
+
+
+def test_readings_come_in_order_of_time_and_no_more_than_asked(store: Store) -> None:
+    store.write([reading(T0 + number, device=f"d{number % 3}") for number in range(30)])
+
+    ascending = store.readings(EVERYTHING, limit=7)
+    descending = store.readings(EVERYTHING, limit=7, descending=True)
+
+    assert [one.time_ms - T0 for one in ascending] == list(range(7))
+    assert [one.time_ms - T0 for one in descending] == list(range(29, 22, -1))
+
+
+def test_the_latest_reading_of_each_series(store: Store) -> None:
+    store.write([reading(T0 + number, device="d1", a=float(number)) for number in range(5)])
+    store.write(
+        [
+            reading(T0 + 9, device="d2", site="bandung"),
+            reading(T0 + 3, device="d1", measurement="m2"),
+        ]
+    )
+
+    assert [(one.device, one.measurement, one.time_ms - T0) for one in store.latest()] == [
+        ("d2", "weather", 9),
+        ("d1", "m2", 3),
+        ("d1", "weather", 4),
+    ]
+    assert [one.device for one in store.latest(site="bandung")] == ["d2"]
+    assert [one.measurement for one in store.latest(device="d1")] == ["m2", "weather"]
+    assert store.latest(device="nobody") == []
+
+
+def test_the_series_with_the_time_of_their_last_reading(store: Store) -> None:
+    store.write([reading(T0), reading(T0 + 5), reading(T0, device="d2")])
+
+    assert store.series() == [
+        Series("jakarta", "d2", "weather", T0),
+        Series("jakarta", "node-1", "weather", T0 + 5),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "first", "second"),
+    [
+        ("mean", 2.0, 10.0),
+        ("min", 1.0, 10.0),
+        ("max", 3.0, 10.0),
+        ("sum", 6.0, 10.0),
+        ("count", 3.0, 1.0),
+        ("first", 2.0, 10.0),
+        ("last", 1.0, 10.0),
+    ],
+)
+def test_a_range_is_aggregated_over_aligned_intervals(
+    store: Store, aggregate: Aggregate, first: float, second: float
+) -> None:
+    store.write(
+        [
+            reading(T0 + 100, a=2.0),
+            reading(T0 + 200, a=3.0),
+            reading(T0 + 999, a=1.0),
+            reading(T0 + 2000, a=10.0),
+        ]
+    )
+
+    buckets = store.aggregate(EVERYTHING, every_ms=1000, aggregate=aggregate, limit=100)
+
+    assert [(bucket.start_ms - T0, bucket.values) for bucket in buckets] == [
+        (0, {"a": first}),
+        (2000, {"a": second}),
+    ]
+
+
+def test_booleans_and_texts_are_counted_but_not_averaged(store: Store) -> None:
+    store.write([reading(T0, a=2.0, ok=True, note="x"), reading(T0 + 1, a=4.0, ok=False)])
+
+    def aggregated(aggregate: Aggregate) -> dict[str, Value]:
+        (bucket,) = store.aggregate(EVERYTHING, every_ms=1000, aggregate=aggregate, limit=10)
+        return bucket.values
+
+    assert aggregated("mean") == {"a": 3.0}
+    assert aggregated("count") == {"a": 2.0, "ok": 2.0, "note": 1.0}
+    assert aggregated("last") == {"a": 4.0, "ok": False, "note": "x"}
+
+
+def test_aggregates_are_kept_apart_by_series_and_limited(store: Store) -> None:
+    store.write(
+        [
+            reading(T0 + number * 1000, device=device, a=1.0)
+            for number in range(5)
+            for device in "ab"
+        ]
+    )
+
+    buckets = store.aggregate(EVERYTHING, every_ms=1000, aggregate="sum", limit=4)
+
+    assert [(bucket.start_ms - T0, bucket.device) for bucket in buckets] == [
+        (0, "a"),
+        (0, "b"),
+        (1000, "a"),
+        (1000, "b"),
+    ]
+
+
+def test_sequence_counts_show_what_is_missing(store: Store) -> None:
+    store.write([reading(T0 + seq, seq=seq) for seq in range(10) if seq not in (3, 4)])
+    store.write([reading(T0 + 99)])
+
+    assert list(store.sequence_counts()) == [SequenceCount("node-1", BOOT_MS, 8, 9)]
+
+
+def test_sequences_name_every_stored_reading_that_has_one(store: Store) -> None:
+    store.write([reading(T0 + seq, seq=seq) for seq in range(3)])
+    store.write([reading(T0 + 99)])
+
+    sequences = sorted(store.sequences(), key=lambda one: one.seq)
+
+    assert [(one.device, one.boot_ms, one.seq, one.time_ms - T0) for one in sequences] == [
+        ("node-1", BOOT_MS, seq, seq) for seq in range(3)
+    ]
+
+
+def test_a_reader_can_ask_while_it_streams(store: Store) -> None:
+    store.write([reading(T0 + seq, seq=seq) for seq in range(10)])
+
+    stream = store.sequences()
+    next(stream)
+
+    assert len(all_of(store)) == 10
+    assert len(list(stream)) == 9
+
+
+def test_several_threads_may_share_it(store: Store) -> None:
+    failures: list[Exception] = []
+
+    def work(number: int) -> None:
+        try:
+            for part in range(20):
+                store.write([reading(T0 + part, device=f"d{number}")])
+                store.latest(device=f"d{number}")
+        except StoreError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert failures == []
+    assert len(all_of(store)) == 80
+
+
+def test_a_name_with_every_allowed_mark_is_kept(store: Store) -> None:
+    name = "A9_.:-" + "z" * 58
+
+    store.write([Reading(name, name, name, T0, {name: 1.0})])
+
+    assert all_of(store) == [Reading(name, name, name, T0, {name: 1.0})]
+    assert [one.device for one in store.latest(device=name)] == [name]
+
+
+def test_a_hostile_name_selects_nothing(store: Store) -> None:
+    store.write([reading()])
+
+    for hostile in ("' OR '1'='1", '" OR 1=1 --', "node-1'; DROP TABLE reading; --", "/.*/", "*"):
+        assert store.latest(device=hostile) == []
+        assert store.readings(Selection(start_ms=0, stop_ms=T0 * 2, device=hostile), limit=9) == []
+    assert len(all_of(store)) == 1
+
+
+def test_times_increase_over_a_long_stream(store: Store) -> None:
+    store.write([reading(T0 + number, device=f"d{number % 7}") for number in range(5000)])
+
+    read = all_of(store)
+
+    assert len(read) == 5000
+    assert all(one.time_ms <= two.time_ms for one, two in pairwise(read))
