@@ -1,0 +1,1 @@
+"""The simulated fleet: devices with believable signals, each on its own MQTT connection."""

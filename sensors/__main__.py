@@ -1,0 +1,131 @@
+"""The sensors' command line: `python -m sensors`."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+from rich.console import Console
+
+from sensors.descriptors import TooFewDescriptors, allow_connections
+from sensors.fleet import Fleet, QosChoice, make_fleet
+from sensors.fleetfile import FleetError, FleetFile, find_fleet, read_fleet_file
+from sensors.profiles import PROFILES
+from sensors.progress import progress_line
+from sensors.report import Report, report_table, write_report
+from sensors.service import FleetRun
+from sensors.settings import SensorsSettings
+from telemetry import log
+from telemetry.settings import SettingError
+
+application = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Simulated devices that publish their readings over MQTT 5.",
+)
+
+FleetArgument = Annotated[
+    str, typer.Argument(metavar="FLEET", help="a fleet file, or the name of a shipped fleet: demo")
+]
+DevicesOption = Annotated[
+    int | None,
+    typer.Option(min=1, max=1_000_000, help="scale the fleet to this number of devices"),
+]
+QosOption = Annotated[
+    QosChoice | None, typer.Option(help="publish at this level instead of the file's")
+]
+
+
+@application.command()
+def run(
+    fleet: FleetArgument,
+    devices: DevicesOption = None,
+    qos: QosOption = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="stop after so many seconds, counted from the first readings"),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="instead of the file's seed")] = None,
+    report: Annotated[Path | None, typer.Option(help="write the report there, as JSON")] = None,
+) -> None:
+    """Run a fleet until Ctrl-C, SIGTERM or the end of --duration; settings: docs/settings.md."""
+    with _one_line_errors():
+        settings = SensorsSettings.load()
+        made = make_fleet(_read(fleet), devices=devices, qos=qos, seed=seed)
+        _check_client_id(made, settings)
+        allow_connections(len(made.devices) + 1)
+        log.configure("sensors", settings)
+        result = uvloop.run(_run(made, settings, duration))
+        if report is not None:
+            write_report(result, report)
+    Console().print(report_table(result))
+
+
+@application.command()
+def check(fleet: FleetArgument) -> None:
+    """Check a fleet file and say what is in it."""
+    with _one_line_errors():
+        made = make_fleet(_read(fleet))
+    levels = {qos: sum(device.qos == qos for device in made.devices) for qos in (0, 1, 2)}
+    sites = len({device.site for device in made.devices})
+    by_level = ", ".join(f"{count} at QoS {qos}" for qos, count in levels.items() if count)
+    print(f"{made.name}: {len(made.devices)} devices on {sites} sites: {by_level}")
+
+
+@application.command("devices")
+def list_devices(
+    fleet: FleetArgument, devices: DevicesOption = None, qos: QosOption = None
+) -> None:
+    """List the names of a fleet's devices, one a line; the broker's users are made from them."""
+    with _one_line_errors():
+        # Names are the same at every level: without one, a few devices need not have them all.
+        made = make_fleet(_read(fleet), devices=devices, qos=qos or "0")
+    print("\n".join(device.name for device in made.devices))
+
+
+@application.command()
+def profiles() -> None:
+    """List the profiles that a group may have."""
+    for profile in PROFILES.values():
+        measurements = ", ".join(measurement.name for measurement in profile.measurements)
+        print(f"{profile.name} ({measurements}): {profile.about}")
+
+
+async def _run(fleet: Fleet, settings: SensorsSettings, duration: float | None) -> Report:
+    # Parts of a run hold events of the running loop, so it is made inside it.
+    fleet_run = FleetRun(fleet, settings)
+    async with progress_line(fleet_run, duration):
+        return await fleet_run.run(duration)
+
+
+def _read(fleet: str) -> FleetFile:
+    return read_fleet_file(find_fleet(fleet))
+
+
+def _check_client_id(fleet: Fleet, settings: SensorsSettings) -> None:
+    if any(device.name == settings.client_id for device in fleet.devices):
+        raise SettingError(
+            f"SENSORS_CLIENT_ID={settings.client_id!r}: a device of the fleet has that name; "
+            "another one is allowed"
+        )
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except (FleetError, SettingError, TooFewDescriptors, OSError) as error:
+        print(f"sensors: {error}", file=sys.stderr)
+        raise typer.Exit(2) from error
+
+
+def main() -> None:
+    application()
+
+
+if __name__ == "__main__":
+    main()

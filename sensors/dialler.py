@@ -1,0 +1,70 @@
+"""Opens the connections of a fleet, some at a time, and keeps them alive."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from msgspec import Struct
+
+from sensors.link import Connect, Link, OnAnswer, Will
+
+_ROUND_PARTS = 50
+
+
+class Broker(Struct, frozen=True):
+    """Where the broker is and how patient a device is with it."""
+
+    host: str
+    port: int
+    keepalive_seconds: int
+    connect_timeout_seconds: float
+
+
+class Dialler:
+    """Makes links to one broker; the threads that TCP's handshake blocks are shared."""
+
+    def __init__(self, broker: Broker, connects_at_once: int) -> None:
+        self._broker = broker
+        self._executor = ThreadPoolExecutor(connects_at_once, "connect")
+        self._turn = asyncio.Semaphore(connects_at_once)
+        self._links: set[Link] = set()
+
+    async def open(
+        self, name: str, password: str, on_answer: OnAnswer, will: Will | None = None
+    ) -> Link:
+        """Wait for a turn and connect; raise ConnectFailed where that does not succeed."""
+        broker = self._broker
+        connect = Connect(
+            host=broker.host,
+            port=broker.port,
+            name=name,
+            password=password,
+            keepalive_seconds=broker.keepalive_seconds,
+            timeout_seconds=broker.connect_timeout_seconds,
+            will=will,
+        )
+        async with self._turn:
+            link = await Link.open(connect, on_answer, self._executor)
+        self._links.add(link)
+        return link
+
+    def close(self, link: Link) -> None:
+        """Let go of a link that is lost or no longer wanted."""
+        self._links.discard(link)
+        link.abort()
+
+    async def keep_alive(self) -> None:
+        """Ping where needed, until cancelled; each link is looked at four times a keepalive."""
+        pause_seconds = self._broker.keepalive_seconds / 4 / _ROUND_PARTS
+        while True:
+            # In parts: a look at 10,000 links in one go would make readings late.
+            links = list(self._links)
+            for part in range(_ROUND_PARTS):
+                for link in links[part::_ROUND_PARTS]:
+                    link.keep_alive()
+                await asyncio.sleep(pause_seconds)
+
+    def shut(self) -> None:
+        """Close what is still open; threads that wait for a dead broker are left to end alone."""
+        for link in list(self._links):
+            self.close(link)
+        self._executor.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,107 @@
+"""The devices of a fleet: its groups dealt out, scaled to a number where one is asked for."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from sensors.fleetfile import INDEX_DIGITS, QOS_LEVELS, FleetError, FleetFile, Group, QoS
+from sensors.profiles import PROFILES, Profile
+
+QosChoice = Literal["0", "1", "2", "mixed"]
+
+
+class Device(Struct, frozen=True):
+    """One device as the fleet file describes it; `spread_ms` is when in a period it is due."""
+
+    name: str
+    site: str
+    profile: Profile
+    qos: QoS
+    period_ms: int
+    spread_ms: int
+
+
+class Fleet(Struct, frozen=True):
+    """All devices, in the order of their groups."""
+
+    name: str
+    seed: int
+    devices: list[Device]
+
+
+def make_fleet(
+    described: FleetFile,
+    *,
+    devices: int | None = None,
+    qos: QosChoice | None = None,
+    seed: int | None = None,
+) -> Fleet:
+    """Return the fleet of a file, with what a command line changes.
+
+    `devices` scales the groups to exactly that number together. Raises FleetError where it is too
+    small for the fleet's QoS levels.
+    """
+    groups = _at_qos(described.groups, qos)
+    wanted = {level for group in groups for level in group.levels}
+    if devices is not None:
+        counts = scaled_counts([group.count for group in groups], devices)
+    else:
+        counts = [group.count for group in groups]
+    made = _deal(groups, counts)
+    missing = wanted - {device.qos for device in made}
+    if devices is not None and missing:
+        raise FleetError(
+            f"{devices} devices are too few: none is left at QoS {', '.join(map(str, missing))}"
+        )
+    head = described.fleet
+    return Fleet(head.name, head.seed if seed is None else seed, made)
+
+
+def scaled_counts(counts: Sequence[int], total: int) -> list[int]:
+    """Scale counts in proportion so that they add up to `total`.
+
+    What rounding leaves over goes to the largest remainders; a group that would vanish takes one
+    device from the largest group, while there are devices for all.
+    """
+    whole = sum(counts)
+    shares = [total * count / whole for count in counts]
+    scaled = [total * count // whole for count in counts]
+    by_remainder = sorted(
+        range(len(counts)), key=lambda place: (scaled[place] - shares[place], place)
+    )
+    for place in by_remainder[: total - sum(scaled)]:
+        scaled[place] += 1
+    if total >= len(counts):
+        for place in [place for place, count in enumerate(scaled) if count == 0]:
+            scaled[scaled.index(max(scaled))] -= 1
+            scaled[place] = 1
+    return scaled
+
+
+def _at_qos(groups: list[Group], qos: QosChoice | None) -> list[Group]:
+    if qos is None:
+        return groups
+    levels = list(QOS_LEVELS) if qos == "mixed" else [QOS_LEVELS[int(qos)]]
+    return [msgspec.structs.replace(group, qos=levels) for group in groups]
+
+
+def _deal(groups: list[Group], counts: list[int]) -> list[Device]:
+    made: list[Device] = []
+    for group, count in zip(groups, counts, strict=True):
+        # Dealing goes on where the last group ended: small groups would all begin at level 0.
+        dealt = len(made)
+        levels = group.levels
+        for index in range(count):
+            made.append(
+                Device(
+                    name=f"{group.prefix}-{index:0{INDEX_DIGITS}d}",
+                    site=group.site,
+                    profile=PROFILES[group.profile],
+                    qos=levels[(dealt + index) % len(levels)],
+                    period_ms=group.period_ms,
+                    spread_ms=index * group.period_ms // count,
+                )
+            )
+    return made

@@ -1,0 +1,1 @@
+"""Fleet files that come with Denyut, each called by its name without `.toml`."""

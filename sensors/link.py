@@ -1,0 +1,275 @@
+"""One MQTT 5 connection through paho, read and written by the event loop, without a thread.
+
+paho does sockets, framing, CONNECT and keepalive. The handshakes of QoS 1 and 2 are the outbox's:
+paho throws PUBREC's reason code away, and what it remembers of a handshake would compete with the
+outbox for publishing again. So messages go out below `Client.publish`, and PUBACK, PUBREC and
+PUBCOMP are handed on with their reason codes; that also spares paho's own record of each message.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any, Literal
+
+from msgspec import Struct
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.exception import MalformedPacket
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from sensors.outbox import IN_FLIGHT, AnswerKind
+
+OnAnswer = Callable[[AnswerKind, int, int], None]
+FailureReason = Literal["unreachable", "refused", "timeout"]
+
+_REFUSED = 0x80
+_UNLIMITED = 268_435_460  # the largest packet that MQTT can encode
+_UNSENT_PACKETS = 100
+_NOBODY_WAITS = paho.MQTTMessageInfo(0)
+
+
+class ConnectFailed(Exception):
+    """Raised when no connection came about; `reason` is one of a small fixed set."""
+
+    def __init__(self, reason: FailureReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class Will(Struct, frozen=True):
+    """What the broker publishes, retained and at QoS 1, when the connection breaks."""
+
+    topic: str
+    payload: bytes
+
+
+class Connect(Struct, frozen=True):
+    """What a connection is made with; the name is client id and user name in one."""
+
+    host: str
+    port: int
+    name: str
+    password: str
+    keepalive_seconds: int
+    timeout_seconds: float
+    will: Will | None = None
+
+
+class _Client(paho.Client):
+    """paho's client with the handshakes handed on."""
+
+    def __init__(self, connect: Connect, on_answer: OnAnswer) -> None:
+        super().__init__(
+            CallbackAPIVersion.VERSION2,
+            client_id=connect.name,
+            protocol=paho.MQTTv5,
+            reconnect_on_failure=False,
+        )
+        self._on_answer = on_answer
+        self.connect_timeout = connect.timeout_seconds
+        self.username_pw_set(connect.name, connect.password)
+        if connect.will:
+            self.will_set(connect.will.topic, connect.will.payload, qos=1, retain=True)
+
+    @property
+    def unsent_packets(self) -> int:
+        return len(self._out_packet)
+
+    def send(self, packet_id: int, topic: bytes, payload: bytes, qos: int, retain: bool) -> bool:
+        sent = self._send_publish(
+            packet_id, topic, payload, qos, retain, dup=False, info=_NOBODY_WAITS
+        )
+        return sent == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def abort(self) -> None:
+        self._sock_close()
+
+    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
+        packet_id, reason = self._read_answer()
+        self._on_answer(cmd, packet_id, reason)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _handle_pubrec(self) -> MQTTErrorCode:
+        packet_id, reason = self._read_answer()
+        self._on_answer("PUBREC", packet_id, reason)
+        # [MQTT-4.3.3-4]: PUBREL follows unless PUBREC refused.
+        if reason < _REFUSED:
+            return self._send_pubrel(packet_id)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _read_answer(self) -> tuple[int, int]:
+        packet = self._in_packet["packet"]
+        if len(packet) < 2:
+            raise MalformedPacket("an acknowledgement without its packet id")
+        # A reason code of success may be left out (MQTT 5, 3.4.2.1).
+        return packet[0] << 8 | packet[1], packet[2] if len(packet) > 2 else 0
+
+
+class Link:
+    """A connection from CONNACK to its end; for the next try another one is made.
+
+    `lost` ends with a word on why, once the connection is gone for whatever reason.
+    """
+
+    __slots__ = ("_accepted", "_client", "_loop", "_writing", "lost", "max_packet_bytes", "window")
+
+    def __init__(self, client: _Client, loop: asyncio.AbstractEventLoop) -> None:
+        self._client = client
+        self._loop = loop
+        self._writing = False
+        self._accepted: asyncio.Future[None] = loop.create_future()
+        self.lost: asyncio.Future[str] = loop.create_future()
+        self.max_packet_bytes = _UNLIMITED
+        self.window = IN_FLIGHT
+
+    @classmethod
+    async def open(cls, connect: Connect, on_answer: OnAnswer, executor: Executor) -> "Link":
+        """Connect and wait for the broker's consent; raise ConnectFailed without it."""
+        loop = asyncio.get_running_loop()
+        client = _Client(connect, on_answer)
+        # Name look-up and TCP's handshake block; a dead broker must not hold up the loop.
+        dial = partial(
+            client.connect,
+            connect.host,
+            connect.port,
+            connect.keepalive_seconds,
+            clean_start=True,
+        )
+        try:
+            await loop.run_in_executor(executor, dial)
+        except OSError as error:
+            reason: FailureReason = "timeout" if isinstance(error, TimeoutError) else "unreachable"
+            raise ConnectFailed(reason, error.strerror or str(error)) from error
+        link = cls(client, loop)
+        await link._handshake(connect.timeout_seconds)
+        return link
+
+    async def _handshake(self, timeout_seconds: float) -> None:
+        try:
+            self._attach()
+            async with asyncio.timeout(timeout_seconds):
+                await self._accepted
+        except TimeoutError as error:
+            self.abort()
+            raise ConnectFailed("timeout", f"no CONNACK in {timeout_seconds:g} s") from error
+        except BaseException:
+            self.abort()
+            raise
+
+    def _attach(self) -> None:
+        client = self._client
+        socket = client.socket()
+        if socket is None:
+            raise ConnectFailed("unreachable", "the connection broke at once")
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_socket_close = self._on_socket_close
+        # The descriptor rather than the socket: uvloop puts off the closing of a socket it watches.
+        self._loop.add_reader(socket.fileno(), self._readable)
+        self._write_rest()
+
+    @property
+    def alive(self) -> bool:
+        """Whether messages can be sent."""
+        return not self.lost.done()
+
+    @property
+    def congested(self) -> bool:
+        """Whether so much waits for the network that a QoS 0 reading is better dropped."""
+        return self._client.unsent_packets >= _UNSENT_PACKETS
+
+    def fits(self, topic: bytes, payload: bytes) -> bool:
+        """Tell whether the broker takes a message of this size, at any QoS."""
+        body = 2 + len(topic) + 2 + 1 + len(payload)
+        return body + 1 + _length_bytes(body) <= self.max_packet_bytes
+
+    def send(
+        self, packet_id: int, topic: bytes, payload: bytes, qos: int, *, retain: bool = False
+    ) -> bool:
+        """Publish a message; False where the connection is gone. It may wait for the network."""
+        sent = self._client.send(packet_id, topic, payload, qos, retain)
+        if sent and self._client.unsent_packets and not self._writing:
+            self._write_rest()
+        return sent
+
+    def keep_alive(self) -> None:
+        """Ping the broker where it is time to, and give it up where it does not answer."""
+        self._client.loop_misc()
+
+    def disconnect(self) -> None:
+        """Say goodbye, so that the broker publishes no last will."""
+        self._client.disconnect()
+        self._write_rest()
+
+    def abort(self) -> None:
+        """Close the connection without a word, and let go of what belongs to it."""
+        self._client.abort()
+        self._end("closed")
+        client = self._client
+        client.on_connect = client.on_disconnect = client.on_socket_close = None
+
+    def _readable(self) -> None:
+        self._client.loop_read()
+        if self._client.unsent_packets and not self._writing:
+            self._write_rest()
+
+    def _write_rest(self) -> None:
+        self._client.loop_write()
+        socket = self._client.socket()
+        if socket is None:
+            return
+        wants = self._client.unsent_packets > 0
+        if wants and not self._writing:
+            self._loop.add_writer(socket.fileno(), self._write_rest)
+        elif self._writing and not wants:
+            self._loop.remove_writer(socket.fileno())
+        self._writing = wants
+
+    def _end(self, why: str) -> None:
+        if not self.lost.done():
+            self.lost.set_result(why)
+        if not self._accepted.done():
+            self._accepted.set_exception(ConnectFailed("unreachable", why))
+            # Read here, so that one that nobody awaits any more is no warning.
+            self._accepted.exception()
+
+    def _on_connect(
+        self,
+        _client: paho.Client,
+        _userdata: Any,
+        _flags: paho.ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if self._accepted.done():
+            return
+        if reason.is_failure:
+            self._accepted.set_exception(ConnectFailed("refused", str(reason)))
+            return
+        self.max_packet_bytes = getattr(properties, "MaximumPacketSize", _UNLIMITED)
+        # One is left for the device's status, which goes past the outbox.
+        self.window = max(1, min(IN_FLIGHT, getattr(properties, "ReceiveMaximum", IN_FLIGHT)) - 1)
+        self._accepted.set_result(None)
+
+    def _on_disconnect(
+        self,
+        _client: paho.Client,
+        _userdata: Any,
+        _flags: paho.DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        self._end(str(reason))
+
+    def _on_socket_close(
+        self, _client: paho.Client, _userdata: Any, socket: "paho.SocketLike"
+    ) -> None:
+        self._loop.remove_reader(socket.fileno())
+        self._loop.remove_writer(socket.fileno())
+        self._writing = False
+
+
+def _length_bytes(length: int) -> int:
+    return 1 if length < 128 else 2 if length < 16_384 else 3 if length < 2_097_152 else 4

@@ -1,0 +1,15 @@
+"""One reading on its way from a device to the broker."""
+
+from msgspec import Struct
+
+
+class Message(Struct, gc=False):
+    """A reading as it is published; `due_ms` is the moment at which that was to happen."""
+
+    seq: int
+    due_ms: int
+    time_ms: int
+    measurement: str
+    topic: bytes
+    payload: bytes
+    sent: bool = False

@@ -1,0 +1,132 @@
+"""The outbox: a device's unacknowledged readings, and what the broker's answers mean for them.
+
+No socket in here. Readings leave oldest first, at most `window` on their way; a lost connection
+puts those back. It alone publishes again: connections are made with clean start, because paho's and
+the broker's own memory of a handshake may answer for a message that the other side has forgotten.
+
+At QoS 2 a reading is acknowledged by PUBCOMP, not by PUBREC. Until PUBREL the broker holds it in
+the session, and Mosquitto hands it on only then: a connection that breaks in between takes it away
+with the session. It is then published again, so QoS 2 is exactly once only as far as the handshake
+ran undisturbed; the store knows the repeat by its time.
+"""
+
+from collections import deque
+from enum import Enum, auto
+from typing import Literal
+
+from sensors.message import Message
+
+IN_FLIGHT = 20
+"""Mosquitto's own limit; a QoS 2 publisher beyond it loses readings to 2.0.11, uncounted."""
+
+PAUSE_SECONDS = 1.0
+
+_FIRST_PACKET_ID = 16  # smaller ones are left to the device's status
+_LAST_PACKET_ID = 65_535
+_NO_MATCHING_SUBSCRIBERS = 0x10
+_REFUSED = 0x80
+_PACKET_ID_NOT_FOUND = 0x92
+
+AnswerKind = Literal["PUBACK", "PUBREC", "PUBCOMP"]
+
+
+class Outcome(Enum):
+    """What an answer of the broker means for a reading."""
+
+    ACKNOWLEDGED = auto()
+    REFUSED = auto()
+    KEPT = auto()
+    """Nobody subscribes, or the broker forgot the handshake: it stays and is sent again."""
+    ONGOING = auto()
+    """The first half of a QoS 2 handshake."""
+    UNKNOWN = auto()
+
+
+class Outbox:
+    """The unacknowledged readings of one device, at most `capacity`."""
+
+    __slots__ = ("_capacity", "_in_flight", "_packet_id", "_paused_until", "_probing", "_waiting")
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._waiting: deque[Message] = deque()
+        self._in_flight: dict[int, Message] = {}
+        self._packet_id = _FIRST_PACKET_ID - 1
+        self._paused_until = 0.0
+        self._probing = False
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._in_flight)
+
+    @property
+    def in_flight(self) -> int:
+        """How many readings were sent on this connection and not answered."""
+        return len(self._in_flight)
+
+    def add(self, message: Message) -> Message | None:
+        """Take a new reading; return the oldest waiting one where there is room no longer.
+
+        What is in flight cannot be called back, so it is never the one to go.
+        """
+        self._waiting.append(message)
+        return self._waiting.popleft() if len(self) > self._capacity else None
+
+    def next_to_send(self, now_s: float, window: int = IN_FLIGHT) -> tuple[int, Message] | None:
+        """Return the next reading and its packet id, now in flight, or None: nothing may go now.
+
+        After a pause one reading goes alone, to see whether anybody subscribes by now.
+        """
+        allowed = 1 if self._probing else min(window, IN_FLIGHT)
+        if not self._waiting or len(self._in_flight) >= allowed or now_s < self._paused_until:
+            return None
+        message = self._waiting.popleft()
+        packet_id = self._free_packet_id()
+        self._in_flight[packet_id] = message
+        return packet_id, message
+
+    def answered(
+        self, kind: AnswerKind, packet_id: int, reason: int, now_s: float
+    ) -> tuple[Outcome, Message | None]:
+        """Take the broker's answer; return what it means, and for which reading."""
+        message = self._in_flight.get(packet_id)
+        if message is None:
+            return Outcome.UNKNOWN, None
+        if kind == "PUBREC" and reason < _REFUSED and reason != _NO_MATCHING_SUBSCRIBERS:
+            return Outcome.ONGOING, message
+        del self._in_flight[packet_id]
+        if reason in (_NO_MATCHING_SUBSCRIBERS, _PACKET_ID_NOT_FOUND):
+            self._put_back([message])
+            self._paused_until = now_s + PAUSE_SECONDS
+            self._probing = True
+            return Outcome.KEPT, message
+        if reason >= _REFUSED:
+            return Outcome.REFUSED, message
+        self._probing = False
+        return Outcome.ACKNOWLEDGED, message
+
+    def discard(self, packet_id: int) -> None:
+        """Forget a reading that was to be sent and cannot be."""
+        del self._in_flight[packet_id]
+
+    def connection_lost(self) -> None:
+        """Put what was in flight back, to be published again on the next connection."""
+        self._put_back(list(self._in_flight.values()))
+        self._in_flight.clear()
+        self._paused_until = 0.0
+
+    def _put_back(self, messages: list[Message]) -> None:
+        back = list(messages)
+        newest = max((message.seq for message in back), default=-1)
+        # Of several that come back one by one, an earlier reading may come after a later one.
+        while self._waiting and self._waiting[0].seq < newest:
+            back.append(self._waiting.popleft())
+        back.sort(key=lambda message: message.seq)
+        self._waiting.extendleft(reversed(back))
+
+    def _free_packet_id(self) -> int:
+        while True:
+            self._packet_id += 1
+            if self._packet_id > _LAST_PACKET_ID:
+                self._packet_id = _FIRST_PACKET_ID
+            if self._packet_id not in self._in_flight:
+                return self._packet_id

@@ -1,0 +1,52 @@
+"""When devices are due: one heap for the whole fleet, in open loop.
+
+A device is due at `start + spread + k * period` whatever became of its earlier readings: a slow
+broker does not slow the fleet down, so that what is measured is not flattered.
+"""
+
+import heapq
+import time
+from collections.abc import Iterable
+
+NS_PER_MS = 1_000_000
+
+
+class Clock:
+    """Milliseconds since the epoch that never jump: the wall clock once, then the steady one."""
+
+    def __init__(self) -> None:
+        self._offset_ns = time.time_ns() - time.monotonic_ns()
+
+    def now_ms(self) -> float:
+        """Return the time in ms since the epoch."""
+        return (time.monotonic_ns() + self._offset_ns) / NS_PER_MS
+
+
+class Schedule:
+    """The next due time of each device, devices being known by their place in the fleet."""
+
+    def __init__(self, start_ms: int, spreads_and_periods_ms: Iterable[tuple[int, int]]) -> None:
+        self._periods_ms: list[int] = []
+        self._heap: list[tuple[int, int]] = []
+        for place, (spread_ms, period_ms) in enumerate(spreads_and_periods_ms):
+            self._periods_ms.append(period_ms)
+            self._heap.append((start_ms + spread_ms, place))
+        heapq.heapify(self._heap)
+
+    @property
+    def next_due_ms(self) -> int:
+        """The earliest due time."""
+        return self._heap[0][0]
+
+    def take(self, now_ms: float, most: int) -> list[tuple[int, int]]:
+        """Return (device, due time in ms) of up to `most` that are due, the earliest first.
+
+        Each of them is then due one period later.
+        """
+        taken: list[tuple[int, int]] = []
+        heap = self._heap
+        while heap[0][0] <= now_ms and len(taken) < most:
+            due_ms, place = heap[0]
+            heapq.heapreplace(heap, (due_ms + self._periods_ms[place], place))
+            taken.append((place, due_ms))
+        return taken

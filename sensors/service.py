@@ -1,0 +1,279 @@
+"""One run of a fleet: connect, make readings, empty the outboxes, leave."""
+
+import asyncio
+import gc
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from typing import Literal
+
+from msgspec import Struct
+
+from sensors.counters import Counters
+from sensors.dialler import Broker, Dialler
+from sensors.figures import OwnFigures
+from sensors.fleet import Device, Fleet
+from sensors.ledgers import AnyLedger, open_ledger
+from sensors.message import Message
+from sensors.rarelog import RareLog
+from sensors.report import Report, make_report
+from sensors.schedule import Clock, Schedule
+from sensors.settings import SensorsSettings
+from sensors.source import ReadingSource
+from sensors.uplink import Shared, Status, Uplink
+from telemetry import log
+from telemetry.credentials import device_password
+from telemetry.healthserver import serve_health
+from telemetry.metrics import Sample
+from telemetry.topics import status_topic
+
+Phase = Literal["connecting", "running", "draining", "leaving"]
+
+_TICK_SECONDS = 0.002
+_BATCH = 200
+_POLL_SECONDS = 0.05
+_LEAVE_SECONDS = 5.0
+_READY_SHARE = 0.9
+
+_log = log.get(__name__)
+
+
+class _Member(Struct, frozen=True):
+    """A device at work."""
+
+    source: ReadingSource
+    uplink: Uplink
+    session: int
+    qos: int
+
+
+class FleetRun:
+    """Runs a fleet in this process; make it inside the event loop."""
+
+    def __init__(self, fleet: Fleet, settings: SensorsSettings) -> None:
+        self.fleet = fleet
+        self.counters = Counters()
+        self.phase: Phase = "connecting"
+        self._settings = settings
+        self._clock = Clock()
+        self._boot_ms = int(self._clock.now_ms())
+        self._began_ms: float | None = None
+        self._ended_ms: float | None = None
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._ledger: AnyLedger = open_ledger(
+            settings.ledger_dir, settings.client_id, self._boot_ms
+        )
+        self._dialler = Dialler(_broker(settings), settings.connects_at_once)
+        self._for_devices = self._shared(self.counters)
+        self._members = [self._member(device) for device in fleet.devices]
+        self._figures = OwnFigures(
+            settings.client_id,
+            device_password(settings.fleet_key.value, settings.client_id),
+            self.samples,
+            # Counted apart: the figures tell of the devices, not of themselves.
+            self._shared(Counters()),
+        )
+
+    def stop(self) -> None:
+        """End the run in order; called again, without waiting for the outboxes."""
+        if self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()
+
+    @property
+    def running_seconds(self) -> float:
+        """For how long readings have been made; 0 until they begin."""
+        if self._began_ms is None:
+            return 0.0
+        end_ms = self._clock.now_ms() if self._ended_ms is None else self._ended_ms
+        return (end_ms - self._began_ms) / 1000
+
+    @property
+    def unfinished(self) -> int:
+        """How many readings are in all outboxes together."""
+        return sum(member.uplink.unfinished for member in self._members)
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield the figures of the run."""
+        yield from self.counters.samples()
+        for name, value, about in (
+            ("fleet_devices", len(self._members), "Devices of the fleet."),
+            ("outbox_readings", self.unfinished, "Readings waiting or unacknowledged."),
+            ("running_seconds", self.running_seconds, "Time since readings began; 0 before."),
+        ):
+            yield Sample(name, value, about, kind="gauge")
+
+    async def run(self, duration_seconds: float | None = None) -> Report:
+        """Run until `stop` is called or the duration is over, counted from when readings begin."""
+        self._take_signals()
+        settings = self._settings
+        try:
+            async with serve_health(
+                "sensors",
+                settings.http_host,
+                settings.http_port,
+                checks={"broker": self._broker_word},
+                samples=self.samples,
+            ) as port:
+                _log.info("fleet starting", devices=len(self._members), http_port=port)
+                await self._run_phases(duration_seconds)
+        finally:
+            self._dialler.shut()
+            self._ledger.close()
+        return self._report()
+
+    async def _run_phases(self, duration_seconds: float | None) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(uplink.keep_connected(), name="uplink")
+                for uplink in (*self._uplinks(), self._figures.uplink)
+            ]
+            background.append(tasks.create_task(self._dialler.keep_alive(), name="keepalive"))
+            figures = self._figures.keep_publishing(self._settings.figures_interval_ms)
+            background.append(tasks.create_task(figures, name="figures"))
+            await self._connect()
+            await self._make_readings(tasks, duration_seconds)
+            await self._drain()
+            await self._leave()
+            for task in background:
+                task.cancel()
+
+    async def _connect(self) -> None:
+        total = len(self._members)
+        await self._until(
+            lambda: self.counters.connected == total or self._stop.is_set(),
+            self._settings.start_timeout_seconds,
+        )
+        connected = self.counters.connected
+        if connected < total and not self._stop.is_set():
+            _log.warning("readings begin before all are connected", connected=connected, of=total)
+        # A full collection over all devices would make readings late; they stay as long as the run.
+        gc.collect()
+        gc.freeze()
+
+    async def _make_readings(
+        self, tasks: asyncio.TaskGroup, duration_seconds: float | None
+    ) -> None:
+        if self._stop.is_set():
+            return
+        self.phase = "running"
+        self._began_ms = self._clock.now_ms()
+        _log.info("readings begin", connected=self.counters.connected, seconds=duration_seconds)
+        generating = tasks.create_task(self._generate(int(self._began_ms)), name="readings")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(duration_seconds):
+                await self._stop.wait()
+        generating.cancel()
+        self._ended_ms = self._clock.now_ms()
+
+    async def _generate(self, start_ms: int) -> None:
+        schedule = Schedule(
+            start_ms, ((device.spread_ms, device.period_ms) for device in self.fleet.devices)
+        )
+        while True:
+            due = schedule.take(self._clock.now_ms(), _BATCH)
+            if due:
+                self._offer(due)
+            wait_seconds = (schedule.next_due_ms - self._clock.now_ms()) / 1000
+            await asyncio.sleep(max(wait_seconds, _TICK_SECONDS) if wait_seconds > 0 else 0)
+
+    def _offer(self, due: list[tuple[int, int]]) -> None:
+        # The ledger first, handed to the system once for all: what is not in it was never sent.
+        ledger, members, offered = self._ledger, self._members, self.counters.offered
+        made: list[tuple[_Member, Message]] = []
+        for place, due_ms in due:
+            member = members[place]
+            for message in member.source.readings(due_ms):
+                ledger.offered(member.session, message.seq, message.time_ms, message.measurement)
+                offered[member.qos] += 1
+                made.append((member, message))
+        ledger.flush()
+        record_lateness, now_ms = self.counters.lateness.record, self._clock.now_ms
+        for member, message in made:
+            record_lateness(now_ms() - message.due_ms)
+            member.uplink.publish(message)
+
+    async def _drain(self) -> None:
+        self.phase = "draining"
+        _log.info("draining", readings=self.unfinished)
+        await self._until(lambda: not self.unfinished, self._settings.drain_seconds)
+        left = self.unfinished
+        if left:
+            _log.error("readings left in the outboxes", readings=left)
+
+    async def _leave(self) -> None:
+        self.phase = "leaving"
+        self._figures.publish()
+        await self._until(lambda: not self._figures.uplink.unfinished, 1.0)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                leaving = (uplink.leave() for uplink in (*self._uplinks(), self._figures.uplink))
+                await asyncio.gather(*leaving)
+        await self._until(lambda: not self.counters.connected, 1.0)
+
+    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
+        """Wait for a condition, but not longer than that, nor once somebody is in a hurry."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while not condition() and loop.time() < end:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL_SECONDS):
+                    await self._hurry.wait()
+                    return
+
+    def _take_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.stop)
+
+    def _uplinks(self) -> Iterator[Uplink]:
+        return (member.uplink for member in self._members)
+
+    def _broker_word(self) -> str | None:
+        connected, total = self.counters.connected, len(self._members)
+        word = f"{connected} of {total} devices connected"
+        return None if connected >= _READY_SHARE * total else word
+
+    def _shared(self, counters: Counters) -> Shared:
+        return Shared(self._dialler, counters, RareLog(_log), self._settings.outbox_readings)
+
+    def _member(self, device: Device) -> _Member:
+        boot_ms, ledger = self._boot_ms, self._ledger
+        session = ledger.open_session(
+            site=device.site, device=device.name, boot_ms=boot_ms, qos=device.qos
+        )
+        uplink = Uplink(
+            device.name,
+            device_password(self._settings.fleet_key.value, device.name),
+            device.qos,
+            self._for_devices,
+            partial(ledger.acknowledged, session),
+            Status(
+                status_topic(device.site, device.name), device.qos, boot_ms, device.profile.name
+            ),
+        )
+        source = ReadingSource(device, seed=self.fleet.seed, boot_ms=boot_ms)
+        return _Member(source, uplink, session, device.qos)
+
+    def _report(self) -> Report:
+        unfinished = [0, 0, 0]
+        for member in self._members:
+            unfinished[member.qos] += member.uplink.unfinished
+        return make_report(
+            self.fleet,
+            self.counters,
+            unfinished=unfinished,
+            boot_ms=self._boot_ms,
+            seconds=self.running_seconds,
+        )
+
+
+def _broker(settings: SensorsSettings) -> Broker:
+    return Broker(
+        settings.broker_host,
+        settings.broker_port,
+        settings.keepalive_seconds,
+        settings.connect_timeout_seconds,
+    )

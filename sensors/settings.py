@@ -1,0 +1,56 @@
+"""The settings of the sensors service."""
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from telemetry.reading import Name
+from telemetry.settings import Secret, Settings
+
+
+class SensorsSettings(Settings, frozen=True, kw_only=True):
+    """What a process of simulated devices needs to know besides its fleet file."""
+
+    prefix: ClassVar[str] = "SENSORS"
+
+    broker_host: Annotated[str, Meta(description="where the MQTT broker listens")] = "127.0.0.1"
+    broker_port: Annotated[int, Meta(ge=1, le=65535, description="the broker's port")] = 1883
+    fleet_key: Annotated[
+        Secret, Meta(description="the key from which each device's password is derived")
+    ]
+    client_id: Annotated[
+        Name,
+        Meta(description="the user and device name under which this process sends own figures"),
+    ] = "sensors-1"
+    ledger_dir: Annotated[
+        str | None,
+        Meta(description="the folder for the ledger of this run; without one none is kept"),
+    ] = None
+    http_host: Annotated[str, Meta(description="where health and metrics are served")] = "127.0.0.1"
+    http_port: Annotated[
+        int, Meta(ge=0, le=65535, description="the port of health and metrics; 0 takes a free one")
+    ] = 9102
+    figures_interval_ms: Annotated[
+        int, Meta(ge=100, le=3_600_000, description="how often the process sends its own figures")
+    ] = 10_000
+    outbox_readings: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="unacknowledged readings that each device keeps"),
+    ] = 600
+    connects_at_once: Annotated[
+        int, Meta(ge=1, le=500, description="devices that may be connecting at one time")
+    ] = 50
+    keepalive_seconds: Annotated[
+        int, Meta(ge=1, le=65535, description="the MQTT keepalive of each device")
+    ] = 10
+    connect_timeout_seconds: Annotated[
+        float, Meta(ge=0.1, le=300, description="how long a connection attempt may take")
+    ] = 5.0
+    start_timeout_seconds: Annotated[
+        float,
+        Meta(ge=0, le=3600, description="how long to wait for all devices before readings begin"),
+    ] = 30.0
+    drain_seconds: Annotated[
+        float,
+        Meta(ge=0, le=3600, description="how long the outboxes may empty themselves at the end"),
+    ] = 10.0

@@ -1,0 +1,85 @@
+"""A device's readings: values, times, sequence numbers and payloads, without any connection."""
+
+from random import Random
+
+from sensors.fleet import Device
+from sensors.message import Message
+from sensors.profiles import Measurement
+from sensors.signals import Moment, Signal
+from telemetry.payload.native import encode_native
+from telemetry.reading import Address, Reading, Value
+from telemetry.topics import READINGS, TopicTemplate
+
+MS_PER_SECOND = 1000
+_TOPICS = TopicTemplate.parse(READINGS)
+
+
+class _Series:
+    """One measurement of one device."""
+
+    __slots__ = ("_fields", "_last_ms", "every", "name", "topic")
+
+    def __init__(self, device: Device, measurement: Measurement, random: Random) -> None:
+        self.name = measurement.name
+        self.every = measurement.every
+        self.topic = _TOPICS.topic(Address(device.site, device.name, measurement.name)).encode()
+        self._fields: list[tuple[str, Signal]] = list(measurement.fields(random).items())
+        self._last_ms: int | None = None
+
+    def time_ms(self, due_ms: int) -> int:
+        """Return the reading's time: when it is due, but later than the last one."""
+        return due_ms if self._last_ms is None else max(due_ms, self._last_ms + 1)
+
+    def values(self, time_ms: int) -> dict[str, Value]:
+        """Return what is measured at a time, and remember it as the last one."""
+        elapsed_ms = 0 if self._last_ms is None else time_ms - self._last_ms
+        self._last_ms = time_ms
+        values: dict[str, Value] = {}
+        moment = Moment(time_ms / MS_PER_SECOND, elapsed_ms / MS_PER_SECOND, values)
+        for name, signal in self._fields:
+            values[name] = signal.at(moment)
+        return values
+
+
+class ReadingSource:
+    """Makes the readings of one boot of a device.
+
+    The chance in them depends on the fleet's seed and the device's name alone, so that a device
+    reads the same however large its fleet is.
+    """
+
+    __slots__ = ("_boot_ms", "_device", "_next_seq", "_periods", "_series")
+
+    def __init__(self, device: Device, *, seed: int, boot_ms: int) -> None:
+        self._device = device
+        self._boot_ms = boot_ms
+        self._next_seq = 0
+        self._periods = 0
+        random = Random(f"{seed}/{device.name}")  # noqa: S311  believable, not secret
+        self._series = [
+            _Series(device, measurement, random) for measurement in device.profile.measurements
+        ]
+
+    def readings(self, due_ms: int) -> list[Message]:
+        """Return the readings of the period that is due at this time (ms since the epoch)."""
+        period = self._periods
+        self._periods += 1
+        return [
+            self._message(series, due_ms) for series in self._series if period % series.every == 0
+        ]
+
+    def _message(self, series: _Series, due_ms: int) -> Message:
+        seq = self._next_seq
+        self._next_seq += 1
+        time_ms = series.time_ms(due_ms)
+        device = self._device
+        reading = Reading(
+            device.site,
+            device.name,
+            series.name,
+            time_ms,
+            series.values(time_ms),
+            self._boot_ms,
+            seq,
+        )
+        return Message(seq, due_ms, time_ms, series.name, series.topic, encode_native(reading))

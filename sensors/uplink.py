@@ -1,0 +1,255 @@
+"""A client that stays connected: its outbox, its status, its way back after a lost connection."""
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from sensors.counters import Counters
+from sensors.dialler import Dialler
+from sensors.fleetfile import QoS
+from sensors.link import ConnectFailed, Link, Will
+from sensors.message import Message
+from sensors.outbox import PAUSE_SECONDS, AnswerKind, Outbox, Outcome
+from sensors.rarelog import RareLog
+
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 10.0
+_STEADY_SECONDS = 5.0
+_RETRY_SECONDS = PAUSE_SECONDS + 0.01  # uvloop's timers may be a millisecond early
+_ONLINE_ID, _OFFLINE_ID = 1, 2  # packet ids that the outbox leaves free
+
+_chance = Random()  # noqa: S311  spreads reconnects, not secret
+
+
+def wait_seconds(failures: int) -> float:
+    """Return how long to wait before the next try: doubling, capped, and spread by chance."""
+    longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** min(failures, 16))
+    return _chance.uniform(longest / 2, longest)
+
+
+class Status(Struct, frozen=True):
+    """What a device says of itself, retained, on its status topic."""
+
+    topic: str
+    qos: QoS
+    boot_ms: int
+    profile: str
+
+    def payload(self, state: Literal["online", "offline"]) -> bytes:
+        """Return the JSON for a state."""
+        said = {"state": state, "qos": self.qos, "boot": self.boot_ms, "profile": self.profile}
+        return msgspec.json.encode(said)
+
+
+class Shared(Struct, frozen=True):
+    """What all uplinks of a process have in common."""
+
+    dialler: Dialler
+    counters: Counters
+    log: RareLog
+    outbox_readings: int
+
+
+class Uplink:
+    """One device's way to the broker.
+
+    At QoS 0 a reading is sent or dropped, at QoS 1 and 2 it goes through the outbox;
+    `acknowledged` is called with the sequence number of each that the broker has taken.
+    """
+
+    __slots__ = (
+        "_acknowledged", "_leaving", "_link", "_name", "_offline_said", "_outbox",
+        "_password", "_qos", "_retry", "_shared", "_status",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        password: str,
+        qos: QoS,
+        shared: Shared,
+        acknowledged: Callable[[int], None],
+        status: Status | None = None,
+    ) -> None:
+        self._name = name
+        self._password = password
+        self._qos = qos
+        self._shared = shared
+        self._acknowledged = acknowledged
+        self._status = status
+        self._outbox = Outbox(shared.outbox_readings)
+        self._link: Link | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._leaving = False
+        self._offline_said: asyncio.Event | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection."""
+        return self._link is not None
+
+    @property
+    def unfinished(self) -> int:
+        """How many readings wait in the outbox or for their acknowledgement."""
+        return len(self._outbox)
+
+    async def keep_connected(self) -> None:
+        """Connect, and connect again whenever that is lost; until it leaves or is cancelled."""
+        failures = 0
+        while not self._leaving:
+            try:
+                link = await self._open()
+            except ConnectFailed as failure:
+                self._failed(failure)
+                failures += 1
+            else:
+                steady = await self._stay(link)
+                failures = 0 if steady else failures + 1
+            if not self._leaving:
+                await asyncio.sleep(wait_seconds(failures))
+
+    def publish(self, message: Message) -> None:
+        """Send a reading, or keep it until it can be sent."""
+        if self._qos == 0:
+            self._publish_once(message)
+            return
+        dropped = self._outbox.add(message)
+        if dropped is not None:
+            self._shared.counters.dropped["outbox_full"][self._qos] += 1
+            self._shared.log.error(
+                "outbox full, oldest reading dropped", device=self._name, seq=dropped.seq
+            )
+        self._pump()
+
+    async def leave(self) -> None:
+        """Say offline and disconnect; a device without connection has its last will for that."""
+        self._leaving = True
+        link = self._link
+        if link is None:
+            return
+        if self._status is not None:
+            self._offline_said = asyncio.Event()
+            topic = self._status.topic.encode()
+            link.send(_OFFLINE_ID, topic, self._status.payload("offline"), qos=1, retain=True)
+            await self._offline_said.wait()
+        link.disconnect()
+
+    async def _open(self) -> Link:
+        status = self._status
+        will = None if status is None else Will(status.topic, status.payload("offline"))
+        return await self._shared.dialler.open(self._name, self._password, self._answered, will)
+
+    async def _stay(self, link: Link) -> bool:
+        """Use a connection until it is lost; tell whether it lasted."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        self._came(link)
+        try:
+            why = await link.lost
+        finally:
+            self._went(link)
+        if not self._leaving:
+            self._shared.counters.lost_connections += 1
+            self._shared.log.warning("connection lost", device=self._name, why=why)
+        return loop.time() - begun >= _STEADY_SECONDS
+
+    def _came(self, link: Link) -> None:
+        self._link = link
+        self._shared.counters.connects += 1
+        self._shared.counters.connected += 1
+        if self._status is not None:
+            topic = self._status.topic.encode()
+            link.send(_ONLINE_ID, topic, self._status.payload("online"), qos=1, retain=True)
+        self._pump()
+
+    def _went(self, link: Link) -> None:
+        self._link = None
+        self._shared.counters.connected -= 1
+        if self._retry is not None:
+            self._retry.cancel()
+        self._outbox.connection_lost()
+        self._shared.dialler.close(link)
+        if self._offline_said is not None:
+            self._offline_said.set()
+
+    def _failed(self, failure: ConnectFailed) -> None:
+        self._shared.counters.connect_failures[failure.reason] += 1
+        say = self._shared.log.error if failure.reason == "refused" else self._shared.log.warning
+        say("cannot connect", device=self._name, why=str(failure))
+
+    def _publish_once(self, message: Message) -> None:
+        counters, link = self._shared.counters, self._link
+        if link is None or not link.alive:
+            counters.dropped["not_connected"][0] += 1
+        elif link.congested:
+            counters.dropped["congested"][0] += 1
+        elif not link.fits(message.topic, message.payload):
+            self._refuse(message, "larger than the broker's maximum packet size")
+        elif link.send(0, message.topic, message.payload, qos=0):
+            counters.published[0] += 1
+        else:
+            counters.dropped["not_connected"][0] += 1
+
+    def _pump(self) -> None:
+        link = self._link
+        if link is None:
+            return
+        now_s = asyncio.get_running_loop().time()
+        while link.alive:
+            entry = self._outbox.next_to_send(now_s, link.window)
+            if entry is None:
+                return
+            packet_id, message = entry
+            if not link.fits(message.topic, message.payload):
+                self._outbox.discard(packet_id)
+                self._refuse(message, "larger than the broker's maximum packet size")
+            elif link.send(packet_id, message.topic, message.payload, self._qos):
+                self._count_sent(message)
+
+    def _count_sent(self, message: Message) -> None:
+        counters = self._shared.counters
+        counts = counters.republished if message.sent else counters.published
+        counts[self._qos] += 1
+        message.sent = True
+
+    def _answered(self, kind: AnswerKind, packet_id: int, reason: int) -> None:
+        if self._link is None:
+            return
+        if packet_id in (_ONLINE_ID, _OFFLINE_ID):
+            self._status_answered(packet_id, reason)
+            return
+        now_s = asyncio.get_running_loop().time()
+        outcome, message = self._outbox.answered(kind, packet_id, reason, now_s)
+        if message is None or outcome is Outcome.ONGOING:
+            return
+        if outcome is Outcome.ACKNOWLEDGED:
+            self._shared.counters.acknowledged[self._qos] += 1
+            self._acknowledged(message.seq)
+        elif outcome is Outcome.REFUSED:
+            self._refuse(message, f"{kind} {reason:#04x}")
+        else:
+            self._keep()
+        self._pump()
+
+    def _status_answered(self, packet_id: int, reason: int) -> None:
+        if reason >= 0x80:
+            self._shared.log.error("status refused", device=self._name, why=f"PUBACK {reason:#04x}")
+        if packet_id == _OFFLINE_ID and self._offline_said is not None:
+            self._offline_said.set()
+
+    def _refuse(self, message: Message, why: str) -> None:
+        self._shared.counters.refused[self._qos] += 1
+        self._shared.log.error(
+            "reading refused", device=self._name, topic=message.topic.decode(), why=why
+        )
+
+    def _keep(self) -> None:
+        self._shared.counters.kept += 1
+        self._shared.log.warning("nobody subscribes, readings are kept", device=self._name)
+        if self._retry is not None:
+            self._retry.cancel()
+        self._retry = asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._pump)

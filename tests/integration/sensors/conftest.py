@@ -1,0 +1,161 @@
+"""Devices before a real Mosquitto, and somebody who listens to them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from broker import access
+from sensors.counters import Counters
+from sensors.dialler import Broker as BrokerAddress
+from sensors.dialler import Dialler
+from sensors.fleetfile import QoS
+from sensors.message import Message
+from sensors.rarelog import RareLog
+from sensors.uplink import Shared, Status, Uplink
+from stack.broker import Broker
+from telemetry import log
+from tests.eventually import eventually
+
+
+class Listener:
+    """Subscribes as the API does, again after each connect, and keeps what it gets."""
+
+    def __init__(self, broker: Broker, *topics: str) -> None:
+        self.messages: list[MQTTMessage] = []
+        self.subscribed = False
+        self._topics = [(topic, 2) for topic in topics]
+        self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+        self._client.username_pw_set(access.API, broker.password(access.API))
+        self._client.reconnect_delay_set(min_delay=1, max_delay=1)
+        self._client.on_connect = self._subscribe
+        self._client.on_subscribe = self._note_subscription
+        self._client.on_message = lambda _client, _data, message: self.messages.append(message)
+        self._client.connect(broker.host, broker.port)
+        self._client.loop_start()
+        eventually(lambda: self.subscribed, what="a subscription")
+
+    def payloads(self, topic: str) -> list[bytes]:
+        return [bytes(message.payload) for message in self.messages if message.topic == topic]
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _subscribe(
+        self,
+        client: Client,
+        _data: object,
+        _flags: ConnectFlags,
+        _reason: ReasonCode,
+        _more: Properties | None,
+    ) -> None:
+        client.subscribe(self._topics)
+
+    def _note_subscription(
+        self,
+        _client: Client,
+        _data: object,
+        _number: int,
+        _reasons: list[ReasonCode],
+        _more: Properties | None,
+    ) -> None:
+        self.subscribed = True
+
+
+@pytest.fixture
+def listen(broker: Broker) -> Iterator[Callable[..., Listener]]:
+    """Return what makes listeners to topics; they are gone at the end of the test."""
+    listeners: list[Listener] = []
+
+    def make(*topics: str) -> Listener:
+        listeners.append(Listener(broker, *topics))
+        return listeners[-1]
+
+    yield make
+    for listener in listeners:
+        listener.close()
+
+
+class Sender:
+    """One uplink in this process, and what it was told."""
+
+    def __init__(
+        self, uplink: Uplink, counters: Counters, acknowledged: list[int], topic: str
+    ) -> None:
+        self.uplink = uplink
+        self.counters = counters
+        self.acknowledged = acknowledged
+        self.topic = topic
+        self._seq = 0
+
+    def publish(self, *, topic: str | None = None, payload: bytes = b'{"x": 1}') -> int:
+        seq = self._seq
+        self._seq += 1
+        self.uplink.publish(Message(seq, 0, 0, "m", (topic or self.topic).encode(), payload))
+        return seq
+
+
+class StartSender(Protocol):
+    async def __call__(
+        self,
+        qos: QoS,
+        *,
+        port: int,
+        password: str = "",
+        status: Status | None = None,
+        outbox_readings: int = 100,
+        timeout_seconds: float = 2.0,
+    ) -> Sender: ...
+
+
+@pytest.fixture
+async def start_sender() -> AsyncIterator[StartSender]:
+    """Return what starts the device `a` at home, in this process."""
+    async with AsyncExitStack() as running:
+
+        async def start(
+            qos: QoS,
+            *,
+            port: int,
+            password: str = "",
+            status: Status | None = None,
+            outbox_readings: int = 100,
+            timeout_seconds: float = 2.0,
+        ) -> Sender:
+            counters, acknowledged = Counters(), list[int]()
+            dialler = Dialler(BrokerAddress("127.0.0.1", port, 10, timeout_seconds), 4)
+            running.callback(dialler.shut)
+            shared = Shared(dialler, counters, RareLog(log.get("test")), outbox_readings)
+            uplink = Uplink("a", password, qos, shared, acknowledged.append, status)
+            await running.enter_async_context(_connecting(uplink))
+            return Sender(uplink, counters, acknowledged, "telemetry/home/a/m")
+
+        yield start
+
+
+@asynccontextmanager
+async def _connecting(uplink: Uplink) -> AsyncIterator[None]:
+    task = asyncio.create_task(uplink.keep_connected())
+    yield
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+@pytest.fixture
+def fleet_file(tmp_path: Path) -> Path:
+    """A small fast fleet at all levels."""
+    path = tmp_path / "small.toml"
+    path.write_text(
+        '[fleet]\nname = "small"\nseed = 1\n[[groups]]\nname = "d"\ncount = 12\nsite = "home"\n'
+        'profile = "weather-station"\nqos = [0, 1, 2]\nperiod_ms = 100\n'
+    )
+    return path

@@ -1,0 +1,203 @@
+"""Whole fleets, as processes, at a real Mosquitto."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+from stack.broker import Broker
+from stack.local import LocalStack
+from stack.services import Fleet
+from telemetry.ledger import Session, read_ledger
+from tests.eventually import eventually
+from tests.integration.sensors.conftest import Listener
+
+Key = tuple[str, int]
+
+
+def metric(fleet: Fleet, name: str) -> float:
+    page = fleet.get("/metrics")[1]
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+        if sample.name.removesuffix("_total") == f"denyut_sensors_{name}"
+    )
+
+
+def received(listener: Listener) -> list[Key]:
+    return [
+        (device, msgspec.json.decode(message.payload)["seq"])
+        for message in list(listener.messages)
+        for _, site, device, _ in [message.topic.split("/")]
+        if site == "home"
+    ]
+
+
+def sessions(local: LocalStack) -> list[Session]:
+    return read_ledger([local.ledger_folder]).sessions
+
+
+def acknowledged(local: LocalStack, *levels: int) -> set[Key]:
+    return {
+        (session.device, seq)
+        for session in sessions(local)
+        if session.qos in levels
+        for seq, taken in enumerate(session.acknowledged)
+        if taken
+    }
+
+
+def offered(local: LocalStack, *levels: int) -> set[Key]:
+    return {
+        (session.device, seq)
+        for session in sessions(local)
+        if session.qos in levels
+        for seq, time_ms in enumerate(session.times_ms)
+        if time_ms >= 0
+    }
+
+
+def report(fleet: Fleet) -> Any:
+    return msgspec.json.decode(fleet.report_path.read_bytes())
+
+
+def states(listener: Listener) -> dict[str, Any]:
+    """Return what each device said last."""
+    return {
+        message.topic.split("/")[2]: msgspec.json.decode(message.payload)
+        for message in list(listener.messages)
+    }
+
+
+def test_what_the_ledger_calls_acknowledged_is_what_a_subscriber_got(
+    local: LocalStack, listen: Callable[..., Listener], fleet_file: Path
+) -> None:
+    listener = listen("telemetry/home/#")
+    fleet = local.start_fleet(fleet_file, devices=12, duration_seconds=2)
+    assert fleet.wait(timeout_seconds=20) == 0
+    taken = acknowledged(local, 1, 2)
+    got = received(listener)
+    assert len(taken) > 100
+    assert taken == offered(local, 1, 2)
+    levels = {session.device: session.qos for session in sessions(local)}
+    assert {key for key in got if levels[key[0]] > 0} == taken
+    assert len(got) == len(set(got)), "nothing was sent twice"
+    assert acknowledged(local, 0) == set()
+    assert {key for key in got if levels[key[0]] == 0} <= offered(local, 0)
+    by_qos = report(fleet)["by_qos"]
+    assert by_qos["1"]["offered"] + by_qos["2"]["offered"] == len(taken)
+    assert by_qos["0"]["offered"] == by_qos["0"]["published"] == len(offered(local, 0))
+
+
+def test_status_is_retained_and_the_last_will_tells_of_a_killed_fleet(
+    local: LocalStack, listen: Callable[..., Listener], fleet_file: Path
+) -> None:
+    fleet = local.start_fleet(fleet_file, devices=12)
+    online = listen("status/#")
+    eventually(lambda: len(states(online)) == 12, what="twelve retained states")
+    assert all(message.retain for message in online.messages[:12])
+    said = states(online)["d-00002"]
+    assert said | {"boot": 0} == {
+        "state": "online", "qos": 2, "boot": 0, "profile": "weather-station",
+    }  # fmt: skip
+    eventually(lambda: sessions(local), what="the ledger")
+    assert said["boot"] == sessions(local)[0].boot_ms
+    fleet.kill()
+    later = listen("status/#")
+    eventually(
+        lambda: [one["state"] for one in states(later).values()] == ["offline"] * 12,
+        what="twelve offline states",
+    )
+
+
+def test_sigterm_empties_the_outboxes_says_offline_and_ends_well(
+    local: LocalStack, broker: Broker, listen: Callable[..., Listener], fleet_file: Path
+) -> None:
+    listener = listen("telemetry/home/#")
+    fleet = local.start_fleet(fleet_file, devices=12)
+    eventually(lambda: metric(fleet, "acknowledged_readings") > 50, what="acknowledgements")
+    os.kill(broker.pid, signal.SIGSTOP)
+    # Eight devices have an outbox: more than what may be in flight is in each.
+    eventually(lambda: metric(fleet, "outbox_readings") > 8 * 30, what="full outboxes")
+    os.kill(fleet.pid, signal.SIGTERM)
+    eventually(lambda: "draining" in fleet.log_tail(), what="the end of the readings")
+    os.kill(broker.pid, signal.SIGCONT)
+    assert fleet.wait(timeout_seconds=20) == 0
+    assert acknowledged(local, 1, 2) == offered(local, 1, 2)
+    assert acknowledged(local, 1, 2) <= set(received(listener))
+    statuses = listen("status/#")
+    eventually(lambda: len(states(statuses)) == 12, what="twelve retained states")
+    assert {one["state"] for one in states(statuses).values()} == {"offline"}
+    assert report(fleet)["lost_connections"] == 0
+
+
+def test_a_killed_broker_gets_again_what_it_had_not_acknowledged(
+    local: LocalStack, broker: Broker, listen: Callable[..., Listener], fleet_file: Path
+) -> None:
+    listener = listen("telemetry/home/#")
+    fleet = local.start_fleet(fleet_file, devices=12, qos="1")
+    eventually(lambda: metric(fleet, "acknowledged_readings") > 50, what="acknowledgements")
+    os.kill(broker.pid, signal.SIGSTOP)
+    eventually(lambda: metric(fleet, "outbox_readings") > 100, what="unacknowledged readings")
+    unacknowledged = offered(local, 1) - acknowledged(local, 1)
+    broker.kill()
+    broker.start()
+    eventually(lambda: metric(fleet, "connected_devices") == 12, deadline_seconds=20)
+    eventually(lambda: metric(fleet, "outbox_readings") <= 12, deadline_seconds=20)
+    assert metric(fleet, "republished_readings") > 50
+    os.kill(fleet.pid, signal.SIGTERM)
+    assert fleet.wait(timeout_seconds=20) == 0
+    assert len(unacknowledged) > 50
+    assert unacknowledged <= acknowledged(local, 1)
+    assert acknowledged(local, 1) == offered(local, 1)
+    eventually(lambda: set(received(listener)) >= offered(local, 1), what="all of the readings")
+    assert report(fleet)["lost_connections"] == 12
+
+
+def test_a_fleet_without_a_broker_runs_to_its_end_and_reports_what_is_left(
+    local: LocalStack, broker: Broker, fleet_file: Path
+) -> None:
+    fleet = local.start_fleet(
+        fleet_file,
+        devices=12,
+        duration_seconds=4,
+        settings={"SENSORS_DRAIN_SECONDS": "0.5", "SENSORS_OUTBOX_READINGS": "10"},
+    )
+    eventually(lambda: metric(fleet, "running_seconds") > 0, what="the first readings")
+    broker.kill()
+    assert fleet.wait(timeout_seconds=20) == 0
+    by_qos = report(fleet)["by_qos"]
+    assert by_qos["1"]["unfinished"] == by_qos["2"]["unfinished"] == 4 * 10
+    for level in by_qos.values():
+        ends = ("acknowledged", "refused", "dropped", "unfinished")
+        ended = sum(level[end] for end in ends) + (level is by_qos["0"]) * level["published"]
+        assert ended == level["offered"]
+
+
+def test_the_processs_own_figures_are_those_on_its_metrics_page(
+    local: LocalStack, listen: Callable[..., Listener], fleet_file: Path
+) -> None:
+    listener = listen("telemetry/#")
+    fleet = local.start_fleet(
+        fleet_file,
+        devices=12,
+        duration_seconds=1,
+        settings={"SENSORS_FIGURES_INTERVAL_MS": "300"},
+    )
+    assert fleet.wait(timeout_seconds=20) == 0
+    figures = [
+        msgspec.json.decode(payload)
+        for payload in listener.payloads("telemetry/denyut/sensors-1/denyut_sensors")
+    ]
+    assert len(figures) >= 3
+    last = figures[-1]
+    assert last.keys() == {"ts", "values"}
+    for qos, level in report(fleet)["by_qos"].items():
+        assert last["values"][f"offered_readings_qos{qos}"] == level["offered"]
+    assert last["values"]["fleet_devices"] == 12
+    assert last["values"]["running_seconds"] > 0.9

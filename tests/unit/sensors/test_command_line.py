@@ -1,0 +1,73 @@
+"""The command line: errors in one line, before any socket opens."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from sensors.__main__ import application
+from sensors.descriptors import TooFewDescriptors, allow_connections
+
+KEY = {"SENSORS_FLEET_KEY": "key"}
+
+
+def invoke(*arguments: str, environment: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(application, arguments, env=environment)
+
+
+def assert_refused(result: Result, said: str) -> None:
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"sensors: {said}")
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+
+
+def test_a_mistake_in_a_fleet_file_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text('[fleet]\nname = "x"\nseed = 1\n[[groups]]\ncount = 0\n')
+    assert_refused(invoke("check", str(path)), f"{path}: groups[0].count: ")
+    assert_refused(invoke("run", str(path), environment=KEY), f"{path}: groups[0].count: ")
+
+
+def test_a_bad_setting_is_one_line() -> None:
+    environment = {**KEY, "SENSORS_BROKER_PORT": "70000"}
+    said = "SENSORS_BROKER_PORT='70000': a whole number from 1 to 65535 is allowed"
+    assert_refused(invoke("run", "demo", environment=environment), said)
+
+
+def test_a_client_id_that_is_a_devices_name_is_refused() -> None:
+    environment = {**KEY, "SENSORS_CLIENT_ID": "weather-00000"}
+    said = "SENSORS_CLIENT_ID='weather-00000': a device of the fleet has that name"
+    assert_refused(invoke("run", "demo", environment=environment), said)
+
+
+def test_more_devices_than_open_files_are_refused_with_the_limit_named() -> None:
+    result = invoke("run", "demo", "--devices", "1000000", environment=KEY)
+    assert_refused(result, "1000001 connections need 1000065 open files, and the hard limit")
+
+
+def test_a_limit_that_is_high_enough_is_kept_or_raised() -> None:
+    allow_connections(10)
+    with pytest.raises(TooFewDescriptors, match="ulimit -Hn"):
+        allow_connections(10**9)
+
+
+def test_check_says_what_is_in_a_fleet() -> None:
+    result = invoke("check", "demo")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("demo: 100 devices on 3 sites: ")
+
+
+def test_devices_lists_the_names_of_a_scaled_fleet() -> None:
+    names = invoke("devices", "demo", "--devices", "7").stdout.split()
+    assert len(names) == len(set(names)) == 7
+
+
+def test_even_one_device_has_a_name() -> None:
+    assert invoke("devices", "demo", "--devices", "1").stdout == "weather-00000\n"
+
+
+def test_profiles_are_listed() -> None:
+    assert {line.split()[0] for line in invoke("profiles").stdout.splitlines()} >= {
+        "weather-station", "smart-meter", "machine",
+    }  # fmt: skip

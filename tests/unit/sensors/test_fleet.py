@@ -1,0 +1,64 @@
+"""Devices dealt out of groups, and fleets scaled to a number."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensors.fleet import Fleet, QosChoice, make_fleet, scaled_counts
+from sensors.fleetfile import FleetError, find_fleet, read_fleet_file
+
+DEMO = read_fleet_file(find_fleet("demo"))
+
+
+def levels(fleet: Fleet) -> set[int]:
+    return {device.qos for device in fleet.devices}
+
+
+def test_the_demo_has_a_hundred_devices_with_different_names_at_all_levels() -> None:
+    fleet = make_fleet(DEMO)
+    assert len({device.name for device in fleet.devices}) == 100
+    assert fleet.devices[0].name == "weather-00000"
+    for qos in (0, 1, 2):
+        assert 30 <= sum(device.qos == qos for device in fleet.devices) <= 40
+    assert len({device.site for device in fleet.devices}) >= 2
+
+
+def test_devices_of_a_group_are_due_spread_over_its_period() -> None:
+    fleet = make_fleet(DEMO)
+    spreads = [device.spread_ms for device in fleet.devices if device.name.startswith("weather")]
+    assert spreads == [index * 25 for index in range(40)]
+
+
+@pytest.mark.parametrize("devices", [3, 4, 7, 10, 99, 100, 101, 250, 2000])
+def test_a_scaled_fleet_has_exactly_so_many_devices_and_every_level(devices: int) -> None:
+    fleet = make_fleet(DEMO, devices=devices)
+    assert len(fleet.devices) == devices
+    assert levels(fleet) == {0, 1, 2}
+
+
+def test_scaling_keeps_proportions() -> None:
+    assert scaled_counts([40, 36, 16, 8], 200) == [80, 72, 32, 16]
+    assert scaled_counts([40, 36, 16, 8], 50) == [20, 18, 8, 4]
+
+
+@given(st.lists(st.integers(1, 1000), min_size=1, max_size=20), st.integers(1, 5000))
+def test_scaled_counts_add_up_and_no_group_vanishes_while_there_is_one_for_each(
+    counts: list[int], total: int
+) -> None:
+    scaled = scaled_counts(counts, total)
+    assert sum(scaled) == total
+    assert min(scaled) >= (1 if total >= len(counts) else 0)
+
+
+def test_a_fleet_too_small_for_its_levels_is_refused() -> None:
+    with pytest.raises(FleetError, match="2 devices are too few: none is left at QoS 2"):
+        make_fleet(DEMO, devices=2)
+
+
+@pytest.mark.parametrize(("choice", "expected"), [("0", {0}), ("2", {2}), ("mixed", {0, 1, 2})])
+def test_the_command_line_overrules_the_level(choice: QosChoice, expected: set[int]) -> None:
+    assert levels(make_fleet(DEMO, qos=choice)) == expected
+
+
+def test_the_command_line_overrules_the_seed() -> None:
+    assert make_fleet(DEMO, seed=7).seed == 7

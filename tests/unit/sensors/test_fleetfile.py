@@ -1,0 +1,86 @@
+"""Fleet files and what is said about mistakes in them."""
+
+from pathlib import Path
+
+import pytest
+
+from sensors.fleetfile import FleetError, find_fleet, parse_fleet, read_fleet_file, shipped_fleets
+
+HEAD = '[fleet]\nname = "test"\nseed = 1\n'
+GROUP = '[[groups]]\nname = "a"\ncount = 3\nsite = "home"\nprofile = "machine"\n'
+
+
+def error_of(text: str) -> str:
+    with pytest.raises(FleetError) as caught:
+        parse_fleet(text, "f.toml")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_group_takes_its_defaults() -> None:
+    (group,) = parse_fleet(HEAD + GROUP.replace('name = "a"\n', ""), "f.toml").groups
+    assert (group.prefix, group.levels, group.period_ms) == ("machine", [1], 1000)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        ("qos = 3\n", "f.toml: groups[1].qos: "),
+        ("qos = [0, 5]\n", "f.toml: groups[1].qos[1]: "),
+        ("qos = []\n", "f.toml: groups[1].qos: "),
+        ('qos = "1"\n', "f.toml: groups[1].qos: "),
+        ("period_ms = 0\n", "f.toml: groups[1].period_ms: "),
+        ("period_ms = 1.5\n", "f.toml: groups[1].period_ms: "),
+        ("colour = 1\n", "f.toml: groups[1].colour: not a known key"),
+    ],
+)
+def test_a_mistake_is_named_by_its_key_path(mistake: str, said: str) -> None:
+    other = GROUP.replace('"a"', '"b"')
+    assert error_of(HEAD + GROUP + other + mistake).startswith(said)
+
+
+def test_what_is_allowed_stands_behind_a_mistake() -> None:
+    assert error_of(HEAD + GROUP + "qos = 3\n").endswith(
+        "allowed is 0, 1, 2 or a list of them, dealt out in turn"
+    )
+
+
+def test_a_missing_key_is_named() -> None:
+    assert (
+        error_of(HEAD + GROUP.replace("count = 3\n", "")) == "f.toml: groups[0].count: is missing"
+    )
+    assert error_of(HEAD) == "f.toml: groups: is missing"
+
+
+def test_a_site_that_is_no_name_is_refused() -> None:
+    assert error_of(HEAD + GROUP.replace("home", "my home")).startswith(
+        "f.toml: groups[0].site: not a name; allowed is a name: "
+    )
+
+
+def test_an_unknown_profile_is_answered_with_the_known_ones() -> None:
+    said = error_of(HEAD + GROUP.replace("machine", "toaster"))
+    assert said.startswith("f.toml: groups[0].profile: 'toaster' is not one of weather-station, ")
+
+
+def test_a_prefix_that_makes_two_devices_of_one_name_is_refused() -> None:
+    assert error_of(HEAD + GROUP + GROUP).startswith(
+        "f.toml: groups[1].name: 'a' is groups[0]'s already"
+    )
+
+
+def test_a_syntax_error_is_named_by_its_line() -> None:
+    assert error_of(HEAD + GROUP + "qos = = 1\n").startswith("f.toml:9: ")
+    assert error_of(HEAD + "[[groups]\n").startswith("f.toml:4: ")
+    assert error_of("[fleet]\nname =").startswith("f.toml:2: ")
+
+
+def test_a_file_that_is_not_there_is_named_with_the_shipped_fleets() -> None:
+    with pytest.raises(FleetError, match=r"nowhere\.toml: No such file.*demo"):
+        read_fleet_file(Path("nowhere.toml"))
+
+
+def test_every_shipped_fleet_can_be_read() -> None:
+    assert "demo" in shipped_fleets()
+    for name in shipped_fleets():
+        assert read_fleet_file(find_fleet(name)).fleet.name == name

@@ -1,0 +1,177 @@
+"""The outbox: what the broker's answers mean, without a broker."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensors.message import Message
+from sensors.outbox import IN_FLIGHT, PAUSE_SECONDS, AnswerKind, Outbox, Outcome
+
+
+def message(seq: int) -> Message:
+    return Message(seq, 0, 0, "m", b"t", b"p")
+
+
+def filled(count: int, capacity: int = 1000) -> Outbox:
+    outbox = Outbox(capacity)
+    for seq in range(count):
+        outbox.add(message(seq))
+    return outbox
+
+
+def send_all(outbox: Outbox, now_s: float = 0.0, window: int = IN_FLIGHT) -> dict[int, int]:
+    """Send what may be sent; return packet ids by sequence number, in order of sending."""
+    sent = {}
+    while entry := outbox.next_to_send(now_s, window):
+        sent[entry[1].seq] = entry[0]
+    return sent
+
+
+def test_readings_leave_oldest_first_and_at_most_twenty_at_a_time() -> None:
+    sent = send_all(filled(30))
+    assert list(sent) == list(range(20))
+    assert len(set(sent.values())) == 20
+
+
+def test_a_smaller_window_of_the_broker_is_kept() -> None:
+    assert len(send_all(filled(30), window=5)) == 5
+    assert len(send_all(filled(30), window=500)) == IN_FLIGHT
+
+
+@pytest.mark.parametrize("kind", ["PUBACK", "PUBCOMP"])
+def test_an_acknowledged_reading_is_gone_and_makes_room_for_the_next(kind: AnswerKind) -> None:
+    outbox = filled(30)
+    sent = send_all(outbox)
+    outcome, acknowledged = outbox.answered(kind, sent[3], 0, 0.0)
+    assert outcome is Outcome.ACKNOWLEDGED
+    assert acknowledged is not None
+    assert acknowledged.seq == 3
+    assert len(outbox) == 29
+    assert list(send_all(outbox)) == [20]
+
+
+def test_pubrec_is_not_yet_an_acknowledgement() -> None:
+    outbox = filled(1)
+    sent = send_all(outbox)
+    assert outbox.answered("PUBREC", sent[0], 0, 0.0)[0] is Outcome.ONGOING
+    assert len(outbox) == 1
+    assert outbox.answered("PUBCOMP", sent[0], 0, 0.0)[0] is Outcome.ACKNOWLEDGED
+    assert len(outbox) == 0
+
+
+def test_a_connection_lost_between_pubrec_and_pubcomp_publishes_again() -> None:
+    outbox = filled(1)
+    outbox.answered("PUBREC", send_all(outbox)[0], 0, 0.0)
+    outbox.connection_lost()
+    assert list(send_all(outbox)) == [0]
+
+
+@pytest.mark.parametrize("kind", ["PUBACK", "PUBREC"])
+@pytest.mark.parametrize("reason", [0x80, 0x83, 0x87, 0x90, 0x97, 0x99])
+def test_a_refused_reading_is_dropped_and_not_acknowledged(kind: AnswerKind, reason: int) -> None:
+    outbox = filled(1)
+    outcome, refused = outbox.answered(kind, send_all(outbox)[0], reason, 0.0)
+    assert outcome is Outcome.REFUSED
+    assert refused is not None
+    assert len(outbox) == 0
+
+
+@pytest.mark.parametrize("kind", ["PUBACK", "PUBREC"])
+def test_a_reading_that_nobody_subscribes_to_is_kept_and_sent_after_a_pause(
+    kind: AnswerKind,
+) -> None:
+    outbox = filled(3)
+    sent = send_all(outbox, now_s=5.0)
+    for seq in (0, 1, 2):
+        assert outbox.answered(kind, sent[seq], 0x10, 5.0)[0] is Outcome.KEPT
+    assert send_all(outbox, now_s=5.0 + PAUSE_SECONDS - 0.1) == {}
+    probe = send_all(outbox, now_s=5.0 + PAUSE_SECONDS)
+    assert list(probe) == [0], "one goes alone, to see whether anybody subscribes"
+    assert outbox.answered("PUBACK", probe[0], 0, 6.0)[0] is Outcome.ACKNOWLEDGED
+    assert list(send_all(outbox, now_s=6.0)) == [1, 2]
+
+
+def test_a_handshake_that_the_broker_forgot_is_begun_again() -> None:
+    outbox = filled(1)
+    assert outbox.answered("PUBCOMP", send_all(outbox)[0], 0x92, 0.0)[0] is Outcome.KEPT
+    assert list(send_all(outbox, now_s=PAUSE_SECONDS)) == [0]
+
+
+def test_an_unknown_packet_id_means_nothing() -> None:
+    outbox = filled(1)
+    assert outbox.answered("PUBACK", 9999, 0, 0.0) == (Outcome.UNKNOWN, None)
+    assert len(outbox) == 1
+
+
+def test_a_full_outbox_drops_its_oldest_waiting_reading() -> None:
+    outbox = filled(10, capacity=10)
+    dropped = outbox.add(message(10))
+    assert dropped is not None
+    assert dropped.seq == 0
+    assert len(outbox) == 10
+
+
+def test_what_is_in_flight_is_not_dropped_for_a_new_reading() -> None:
+    outbox = filled(30, capacity=30)
+    send_all(outbox)
+    dropped = outbox.add(message(30))
+    assert dropped is not None
+    assert dropped.seq == 20
+
+
+def test_a_lost_connection_sends_the_unacknowledged_again_in_order() -> None:
+    outbox = filled(30)
+    sent = send_all(outbox)
+    outbox.answered("PUBACK", sent[1], 0, 0.0)
+    outbox.connection_lost()
+    assert outbox.in_flight == 0
+    assert list(send_all(outbox))[:3] == [0, 2, 3]
+
+
+def test_packet_ids_leave_the_small_ones_to_the_status_and_never_clash() -> None:
+    outbox = Outbox(100)
+    outbox.add(message(0))
+    first = outbox.next_to_send(0.0)
+    assert first is not None
+    seen = set()
+    for seq in range(1, 70_000):
+        outbox.add(message(seq))
+        entry = outbox.next_to_send(0.0)
+        assert entry is not None
+        assert entry[0] != first[0]
+        assert 16 <= entry[0] <= 65_535
+        seen.add(entry[0])
+        outbox.answered("PUBACK", entry[0], 0, 0.0)
+    assert len(seen) == 65_535 - 16
+
+
+@given(st.data())
+def test_every_reading_ends_exactly_once_whatever_the_broker_does(data: st.DataObject) -> None:
+    outbox = Outbox(capacity=40)
+    offered, ended, now_s = 0, [], 0.0
+    flying: dict[int, int] = {}
+    for _ in range(data.draw(st.integers(1, 60))):
+        match data.draw(st.sampled_from(["add", "send", "answer", "lose", "wait"])):
+            case "add":
+                dropped = outbox.add(message(offered))
+                offered += 1
+                ended += [dropped.seq] if dropped else []
+            case "send":
+                sent = send_all(outbox, now_s)
+                assert list(sent) == sorted(sent)
+                flying |= {packet_id: seq for seq, packet_id in sent.items()}
+            case "answer" if flying:
+                packet_id = data.draw(st.sampled_from(sorted(flying)))
+                reason = data.draw(st.sampled_from([0, 0x10, 0x87]))
+                outcome, answered = outbox.answered("PUBACK", packet_id, reason, now_s)
+                assert answered is not None
+                assert answered.seq == flying.pop(packet_id)
+                ended += [answered.seq] if outcome is not Outcome.KEPT else []
+            case "lose":
+                outbox.connection_lost()
+                flying.clear()
+            case "wait":
+                now_s += PAUSE_SECONDS
+        assert outbox.in_flight == len(flying) <= IN_FLIGHT
+        assert len(outbox) + len(ended) == offered
+    assert len(set(ended)) == len(ended)

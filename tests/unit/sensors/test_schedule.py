@@ -1,0 +1,31 @@
+"""Due times: start + spread + k * period, whatever happened before."""
+
+from sensors.schedule import Clock, Schedule
+
+
+def test_devices_are_due_at_start_plus_spread_plus_periods() -> None:
+    schedule = Schedule(1000, [(0, 100), (30, 100), (10, 250)])
+    assert schedule.next_due_ms == 1000
+    assert schedule.take(1300, 100) == [
+        (0, 1000), (2, 1010), (1, 1030), (0, 1100), (1, 1130),
+        (0, 1200), (1, 1230), (2, 1260), (0, 1300),
+    ]  # fmt: skip
+    assert schedule.next_due_ms == 1330
+
+
+def test_nothing_is_taken_before_it_is_due() -> None:
+    schedule = Schedule(1000, [(0, 100)])
+    assert schedule.take(999.9, 100) == []
+    assert schedule.take(1000.0, 100) == [(0, 1000)]
+
+
+def test_a_late_look_takes_all_that_was_due_none_is_skipped() -> None:
+    schedule = Schedule(0, [(0, 10)])
+    taken = [due for _ in range(10) for _, due in schedule.take(1000, 7)]
+    assert taken == [index * 10 for index in range(70)]
+
+
+def test_the_clock_does_not_go_back() -> None:
+    clock = Clock()
+    times = [clock.now_ms() for _ in range(1000)]
+    assert times == sorted(times)
