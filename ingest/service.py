@@ -35,7 +35,7 @@ class IngestService:
         self._latencies = Latencies()
         self._stopping = asyncio.Event()
         router = TopicRouter(parse_templates(settings.topics))
-        store = open_store(settings.store_url, timeout_seconds=settings.store_timeout_seconds)
+        store = open_store(settings)
         quarantine = Quarantine(Path(settings.data_dir) / "quarantine", settings.quarantine_bytes)
         self._quarantining = Quarantining(quarantine, self.tally)
         self._pipeline = Pipeline(

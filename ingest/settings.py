@@ -5,13 +5,14 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from telemetry.reading import Name
-from telemetry.settings import Secret, Settings
+from telemetry.settings import Secret
+from telemetry.store.settings import StoreSettings
 from telemetry.topics import READINGS
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 
-class IngestSettings(Settings, frozen=True, kw_only=True):
+class IngestSettings(StoreSettings, frozen=True, kw_only=True):
     """Where readings come from, where they go, and how many may be on the way."""
 
     prefix: ClassVar[str] = "INGEST"
@@ -46,10 +47,6 @@ class IngestSettings(Settings, frozen=True, kw_only=True):
         int,
         Meta(ge=1, le=65_535, description="unacknowledged messages asked of the broker at once"),
     ] = 20_000
-    store_url: Annotated[str, Meta(description="the store, as `sqlite:///PATH`")]
-    store_timeout_seconds: Annotated[
-        float, Meta(ge=0.1, le=120, description="how long a write may take")
-    ] = 10.0
     data_dir: Annotated[str, Meta(description="the folder of the quarantine")] = "data/ingest"
     quarantine_bytes: Annotated[
         int, Meta(ge=1_000_000, description="the quarantine's disk budget; its oldest file goes")

@@ -23,6 +23,11 @@ class Secret(Struct, frozen=True, repr_omit_defaults=True):
     """A value that must not be seen in a log: its `repr` is dots."""
 
     value: str
+    path: str | None = None
+
+    def reread(self) -> "Secret":
+        """Return the secret as its file holds it now; SettingError where it cannot be read."""
+        return self if self.path is None else Secret(_read_secret(self.path, self.path), self.path)
 
     def __repr__(self) -> str:
         return "Secret(…)"
@@ -100,7 +105,7 @@ def _from_environment(declared: Declared, environment: Mapping[str, str]) -> obj
         source = f"{declared.variable}_FILE"
         if text is not None:
             raise SettingError(f"{declared.variable} and {source} are both set: keep the file")
-        text = _read_secret(source, path)
+        return Secret(_read_secret(source, path), path)
     if text is None:
         return None
     if declared.is_secret:

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 import typer
@@ -14,6 +14,14 @@ from telemetry.ledger import LedgerError, read_ledger
 from telemetry.settings import SettingError
 from telemetry.store import StoreError
 from telemetry.store.opening import open_store
+from telemetry.store.settings import StoreSettings
+
+
+class AuditSettings(StoreSettings, frozen=True, kw_only=True):
+    """Where the audit finds what is stored."""
+
+    prefix: ClassVar[str] = "AUDIT"
+
 
 application = typer.Typer(add_completion=False)
 
@@ -23,12 +31,14 @@ def run(
     ledger: Annotated[
         list[Path], typer.Option(exists=True, help="a ledger, or a folder of ledgers; repeatable")
     ],
-    store: Annotated[str, typer.Option(help="the store's URL, as sqlite:///PATH")],
+    store: Annotated[
+        str | None, typer.Option(help="the store's URL; other settings: AUDIT_STORE_…")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ) -> None:
     """Compare what devices offered with what is stored; exit 1 if the promise was broken."""
     try:
-        opened = open_store(store, read_only=True)
+        opened = open_store(AuditSettings.load(store_url=store), read_only=True)
         report = audit(read_ledger(ledger), opened.sequences())
     except (LedgerError, SettingError, StoreError) as error:
         print(f"denyut-audit: {error}", file=sys.stderr)

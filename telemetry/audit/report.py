@@ -1,5 +1,6 @@
 """The audit's report for people: a table by QoS level, and the first findings by name."""
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -22,29 +23,34 @@ def render(report: AuditReport) -> RenderableType:
 
 
 def _table(report: AuditReport) -> Table:
-    table = Table(title="Delivery by QoS level, in readings", title_justify="left")
-    for heading in ("QoS", "offered", "acknowledged", "stored", *_BAD, "p50", "p95", "p99 ms"):
-        table.add_column(heading, justify="right")
-    for level, counts in report.by_qos.items():
-        table.add_row(str(level), *_cells(level, counts))
+    # Levels as columns: it fits a terminal of 80 characters.
+    levels = {f"QoS {qos}": counts for qos, counts in report.by_qos.items()}
     if report.unknown.phantom:
-        table.add_row("?", *_cells(None, report.unknown))
+        levels["unknown"] = report.unknown
+    table = Table(box=SIMPLE_HEAD, title="Delivery, in readings", title_justify="left")
+    table.add_column("")
+    for name in levels:
+        table.add_column(name, justify="right", min_width=10)
+    for kind in ("offered", "acknowledged", "stored"):
+        table.add_row(kind, *(_number(getattr(counts, kind)) for counts in levels.values()))
+    for kind in _BAD:
+        table.add_row(kind, *(_bad(kind, name, counts) for name, counts in levels.items()))
+    for percentile in ("p50", "p95", "p99"):
+        cells = (_number(getattr(one.latency_ms, percentile), " ms") for one in levels.values())
+        table.add_row(f"latency {percentile}", *cells)
     return table
 
 
-def _cells(level: int | None, counts: QosReport) -> list[Text]:
-    cells = [_number(counts.offered), _number(counts.acknowledged), _number(counts.stored)]
-    for kind in _BAD:
-        number = getattr(counts, kind)
-        # At QoS 0 a loss is what was promised; elsewhere it is a broken promise.
-        style = "" if not number else "yellow" if level == 0 and kind == "lost" else "bold red"
-        cells.append(Text(f"{number:,}", style=style))
-    latency = counts.latency_ms
-    return cells + [_number(value) for value in (latency.p50, latency.p95, latency.p99)]
+def _bad(kind: str, level: str, counts: QosReport) -> Text:
+    number = getattr(counts, kind)
+    # At QoS 0 a loss is what was promised; elsewhere it is a broken promise.
+    is_allowed = level == "QoS 0" and kind == "lost"
+    style = "dim" if not number else "yellow" if is_allowed else "bold red"
+    return Text(f"{number:,}", style=style)
 
 
-def _number(value: float | None) -> Text:
-    return Text("-" if value is None else f"{value:,.0f}")
+def _number(value: float | None, unit: str = "") -> Text:
+    return Text("-", style="dim") if value is None else Text(f"{value:,.0f}{unit}")
 
 
 def _line(finding: Finding) -> Text:

@@ -14,7 +14,11 @@ from msgspec import Struct
 
 from telemetry.reading import Reading, Value
 
-Aggregate = Literal["mean", "min", "max", "sum", "count", "first", "last"]
+Aggregate = Literal[
+    "mean", "min", "max", "sum", "count", "first", "last", "p50", "p90", "p95", "p99"
+]
+Resolution = Literal["raw", "1m", "1h"]
+"""What an aggregated range was made from: the readings, or their minutes or hours."""
 
 
 class StoreError(Exception):
@@ -58,13 +62,20 @@ class Series(Struct, frozen=True):
 
 
 class Selection(Struct, frozen=True, kw_only=True):
-    """Which readings: of a site, device and measurement (None is any), start <= time < stop."""
+    """Which readings: of a site, device and measurement (None is any), start <= time < stop.
+
+    With `fields`, only these, and only readings that have one of them, told without boot and
+    sequence number; `except_site` leaves a
+    site out of a question for all of them.
+    """
 
     start_ms: int
     stop_ms: int
     site: str | None = None
     device: str | None = None
     measurement: str | None = None
+    fields: tuple[str, ...] | None = None
+    except_site: str | None = None
 
 
 class Bucket(Struct, frozen=True):
@@ -75,6 +86,13 @@ class Bucket(Struct, frozen=True):
     measurement: str
     start_ms: int
     values: dict[str, Value]
+
+
+class Aggregated(Struct, frozen=True):
+    """The intervals of a range, and what they were made from."""
+
+    buckets: list[Bucket]
+    resolution: Resolution
 
 
 class SequenceCount(Struct, frozen=True):
@@ -133,11 +151,12 @@ class Store(Protocol):
 
     def aggregate(
         self, selection: Selection, *, every_ms: int, aggregate: Aggregate, limit: int
-    ) -> list[Bucket]:
+    ) -> Aggregated:
         """Return at most `limit` intervals of `every_ms`, aligned to the epoch, that hold readings.
 
         Ordered by start, then device, then measurement. Booleans and texts take part in `count`,
-        `first` and `last` only; a field with nothing to aggregate is left out.
+        `first` and `last` only; a field with nothing to aggregate is left out. A percentile is the
+        value at its nearest rank. A store may answer long ranges from minutes or hours.
         """
 
     def sequence_counts(self) -> Iterator[SequenceCount]:

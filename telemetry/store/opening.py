@@ -1,17 +1,40 @@
-"""Opening the store that a URL names: the one place that chooses between the real ones."""
+"""Opening the store that the settings name: the one place that chooses between the real ones."""
 
 from urllib.parse import unquote, urlsplit
 
 from telemetry.settings import SettingError
 from telemetry.store import Store
+from telemetry.store.settings import StoreSettings
 from telemetry.store.sqlite import SQLiteStore
 
+_ALLOWED = "http://HOST:8086 or sqlite:///PATH is allowed"
 
-def open_store(url: str, *, read_only: bool = False, timeout_seconds: float = 10.0) -> Store:
-    """Open the store at `sqlite:///relative/path` or `sqlite:////absolute/path`."""
-    parts = urlsplit(url)
+
+def open_store(settings: StoreSettings, *, read_only: bool = False) -> Store:
+    """Return the store; nothing is connected before its first call. Raises SettingError."""
+    parts = urlsplit(settings.store_url)
     if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
         return SQLiteStore(
-            unquote(parts.path[1:]), read_only=read_only, timeout_seconds=timeout_seconds
+            unquote(parts.path[1:]),
+            read_only=read_only,
+            timeout_seconds=settings.store_timeout_seconds,
         )
-    raise SettingError(f"store {url!r}: sqlite:///PATH is allowed")
+    if parts.scheme in ("http", "https") and parts.netloc:
+        return _open_influxdb(settings, read_only=read_only)
+    raise SettingError(f"{settings.prefix}_STORE_URL={settings.store_url!r}: {_ALLOWED}")
+
+
+def _open_influxdb(settings: StoreSettings, *, read_only: bool) -> Store:
+    if settings.store_token is None:
+        needed = f"{settings.prefix}_STORE_TOKEN_FILE"
+        raise SettingError(f"{needed} is not set: {settings.store_url} asks for a token")
+    # Imported here: the client costs 38 MB, which a service on SQLite need not hold.
+    from telemetry.store.influxdb import InfluxStore
+    from telemetry.store.influxdb.session import Place
+
+    return InfluxStore(
+        Place(settings.store_url.rstrip("/"), settings.store_org, settings.store_bucket),
+        settings.store_token,
+        read_only=read_only,
+        timeout_seconds=settings.store_timeout_seconds,
+    )

@@ -5,6 +5,7 @@ the write-ahead log is synced to the disk.
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import msgspec
 from telemetry.reading import MAX_INT64, Reading, Value
 from telemetry.store import (
     Aggregate,
+    Aggregated,
     Bucket,
     Refused,
     Selection,
@@ -22,6 +24,7 @@ from telemetry.store import (
     StoredSequence,
     StoreError,
     StoreMisconfigured,
+    StoreTooSlow,
     StoreUnavailable,
 )
 
@@ -48,6 +51,7 @@ ON CONFLICT (series_id, time_ms) DO UPDATE SET
 """
 _SERIES = "(:site IS NULL OR site = :site) AND (:device IS NULL OR device = :device)"
 _SELECTED = f"""{_SERIES} AND (:measurement IS NULL OR measurement = :measurement)
+    AND (:except_site IS NULL OR site != :except_site)
     AND time_ms >= :start_ms AND time_ms < :stop_ms"""
 _ROWS = "site, device, measurement, time_ms, fields, boot_ms, seq"
 _LATEST = f"""
@@ -55,9 +59,11 @@ SELECT {_ROWS} FROM series JOIN reading ON series_id = id AND time_ms =
     (SELECT max(time_ms) FROM reading WHERE series_id = id)
 WHERE {_SERIES} ORDER BY site, device, measurement
 """
+_HAS_FIELD = """(:fields IS NULL OR EXISTS (SELECT 1 FROM json_each(reading.fields)
+    WHERE key IN (SELECT value FROM json_each(:fields))))"""
 _READINGS = f"""
 SELECT {_ROWS} FROM series CROSS JOIN reading ON series_id = id
-WHERE {_SELECTED} ORDER BY time_ms %s, device, measurement LIMIT :limit
+WHERE {_SELECTED} AND {_HAS_FIELD} ORDER BY time_ms %s, device, measurement LIMIT :limit
 """
 # First and last by time need the whole interval in order; the others one pass.
 _AGGREGATES: dict[Aggregate, str] = {
@@ -69,19 +75,34 @@ _AGGREGATES: dict[Aggregate, str] = {
     "first": "value, min(time_ms)",
     "last": "value, max(time_ms)",
 }
-_AGGREGATE = f"""
+_PERCENTS: dict[Aggregate, int] = {"p50": 50, "p90": 90, "p95": 95, "p99": 99}
+_BUCKETS = f"""
 WITH selected AS (
     SELECT site, device, measurement, time_ms - time_ms %% :every_ms AS start_ms, time_ms,
         key, type, value
     FROM series CROSS JOIN reading ON series_id = series.id, json_each(fields)
-    WHERE {_SELECTED}
+    WHERE {_SELECTED} AND (:fields IS NULL OR key IN (SELECT value FROM json_each(:fields)))
 ), bucket AS (
     SELECT DISTINCT start_ms, device, measurement, site FROM selected
     WHERE %(wanted)s ORDER BY start_ms, device, measurement LIMIT :limit
 )
+"""
+_AGGREGATE = f"""{_BUCKETS}
 SELECT site, device, measurement, start_ms, key, type, %(aggregate)s
 FROM selected JOIN bucket USING (start_ms, device, measurement, site)
 WHERE %(wanted)s GROUP BY start_ms, device, measurement, site, key
+ORDER BY start_ms, device, measurement, key
+"""
+# The nearest rank, as InfluxQL's percentile() has it.
+_PERCENTILE = f"""{_BUCKETS}
+SELECT site, device, measurement, start_ms, key, type, value FROM (
+    SELECT *,
+        row_number() OVER (
+            PARTITION BY start_ms, device, measurement, site, key ORDER BY value
+        ) AS rank,
+        count(*) OVER (PARTITION BY start_ms, device, measurement, site, key) AS readings
+    FROM selected JOIN bucket USING (start_ms, device, measurement, site) WHERE %(wanted)s
+) WHERE rank = CAST(readings * :percent / 100.0 + 0.5 AS INTEGER)
 ORDER BY start_ms, device, measurement, key
 """
 _NUMBERS = "type IN ('real', 'integer')"
@@ -93,6 +114,8 @@ _SEQUENCES = """
 SELECT site, device, measurement, time_ms, boot_ms, seq FROM reading JOIN series ON series_id = id
 WHERE boot_ms IS NOT NULL AND seq IS NOT NULL
 """
+
+_STEPS_BETWEEN_LOOKS = 10_000  # of SQLite's virtual machine: less than a millisecond
 
 _decode_fields = msgspec.json.Decoder(dict[str, float | bool | str]).decode
 
@@ -154,23 +177,26 @@ class SQLiteStore:
     ) -> list[Reading]:
         """Return the selected readings in order of time."""
         query = _READINGS % ("DESC" if descending else "ASC")
-        given = {**msgspec.structs.asdict(selection), "limit": limit}
-        return [_reading(row) for row in self._all(query, given)]
+        rows = self._all(query, _given(selection, limit=limit))
+        return [_reading(row, selection.fields) for row in rows]
 
     def aggregate(
         self, selection: Selection, *, every_ms: int, aggregate: Aggregate, limit: int
-    ) -> list[Bucket]:
+    ) -> Aggregated:
         """Return the selected readings, aggregated over intervals."""
         wanted = "1" if aggregate in ("count", "first", "last") else _NUMBERS
-        query = _AGGREGATE % {"wanted": wanted, "aggregate": _AGGREGATES[aggregate]}
-        given = {**msgspec.structs.asdict(selection), "every_ms": every_ms, "limit": limit}
+        percent = _PERCENTS.get(aggregate)
+        expression = "value" if percent else _AGGREGATES[aggregate]
+        template = _PERCENTILE if percent else _AGGREGATE
+        query = template % {"wanted": wanted, "aggregate": expression}
+        given = _given(selection, every_ms=every_ms, limit=limit, percent=percent or 0)
         buckets: dict[tuple[str, str, str, int], dict[str, Value]] = {}
         for site, device, measurement, start_ms, field, kind, value, *_time in self._all(
             query, given
         ):
             values = buckets.setdefault((site, device, measurement, start_ms), {})
             values[field] = _typed(value, kind if aggregate in ("first", "last") else "real")
-        return [Bucket(*key, values) for key, values in buckets.items()]
+        return Aggregated([Bucket(*key, values) for key, values in buckets.items()], "raw")
 
     def sequence_counts(self) -> Iterator[SequenceCount]:
         """Yield the count and greatest number of each boot."""
@@ -208,8 +234,17 @@ class SQLiteStore:
         return known
 
     def _all(self, query: str, given: dict[str, object] | None = None) -> list[tuple]:  # type: ignore[type-arg]
-        with self._cursor() as cursor:
+        with self._cursor() as cursor, self._deadline(cursor.connection):
             return cursor.execute(query, given or {}).fetchall()
+
+    @contextmanager
+    def _deadline(self, connection: sqlite3.Connection) -> Iterator[None]:
+        end = time.monotonic() + self._timeout_seconds
+        connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_LOOKS)
+        try:
+            yield
+        finally:
+            connection.set_progress_handler(None, 0)
 
     @contextmanager
     def _cursor(self) -> Iterator[sqlite3.Cursor]:
@@ -249,9 +284,19 @@ class SQLiteStore:
         return connection
 
 
-def _reading(row: tuple) -> Reading:  # type: ignore[type-arg]
+def _given(selection: Selection, **more: int) -> dict[str, object]:
+    given = msgspec.structs.asdict(selection)
+    if selection.fields is not None:
+        given["fields"] = msgspec.json.encode(selection.fields).decode()
+    return {**given, **more}
+
+
+def _reading(row: tuple, wanted: tuple[str, ...] | None = None) -> Reading:  # type: ignore[type-arg]
     site, device, measurement, time_ms, fields, boot_ms, seq = row
     values = _decode_fields(fields)
+    if wanted is not None:
+        values = {name: values[name] for name in wanted if name in values}
+        return Reading(site, device, measurement, time_ms, values)
     return Reading(site, device, measurement, time_ms, values, boot_ms, seq)
 
 
@@ -265,6 +310,8 @@ def _store_error(error: sqlite3.Error, path: Path) -> StoreError:
     """Sort SQLite's result codes (https://www.sqlite.org/rescode.html) into our tree."""
     name = getattr(error, "sqlite_errorname", "")
     message = f"{path}: {error}"
+    if name.startswith("SQLITE_INTERRUPT"):
+        return StoreTooSlow(message)
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR")):
         return StoreUnavailable(message)
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_READONLY")):

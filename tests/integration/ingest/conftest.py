@@ -1,7 +1,7 @@
 """Ingest in this process, before a scripted broker and on a real SQLite store."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,7 @@ from telemetry.reading import Reading
 from telemetry.settings import Secret
 from telemetry.store import Selection, Store
 from telemetry.store.opening import open_store
+from telemetry.store.settings import StoreSettings
 from tests.eventually import eventually_async
 from tests.scripted_broker import SUBSCRIBE, ScriptedBroker, scripted_broker
 
@@ -31,15 +32,16 @@ def store_path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def stored(store_path: Path) -> Callable[[], list[Reading]]:
+def stored(store_path: Path) -> Iterator[Callable[[], list[Reading]]]:
     """What is in the store now, without ingest's own figures."""
-    store: Store = open_store(f"sqlite:///{store_path}")
+    store: Store = open_store(StoreSettings(store_url=f"sqlite:///{store_path}"))
 
     def read() -> list[Reading]:
         everything = Selection(start_ms=0, stop_ms=2**62)
         return [one for one in store.readings(everything, limit=100_000) if one.site != "denyut"]
 
-    return read
+    yield read
+    store.close()
 
 
 @pytest.fixture

@@ -1,18 +1,53 @@
 """Every store that there is, each fresh: the conformance suite runs on all of them."""
 
+import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from influxdb_client import InfluxDBClient
 
+from stack.influxdb import InfluxdMissing, find_influxd
+from stack.local import LocalStack
+from telemetry.settings import Secret
 from telemetry.store import Store
+from telemetry.store.influxdb import InfluxStore
+from telemetry.store.influxdb.session import Place
 from telemetry.store.opening import open_store
+from telemetry.store.settings import StoreSettings
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(scope="session")
+def influxdb() -> Iterator[LocalStack]:
+    """A stack with nothing but a real InfluxDB, set up as ours is."""
+    try:
+        find_influxd()
+    except InfluxdMissing as error:
+        if os.environ.get("REQUIRE_INFLUXDB"):
+            raise
+        pytest.skip(str(error))
+    with LocalStack() as local:
+        local.start_influxdb()
+        yield local
+
+
+@pytest.fixture(params=["sqlite", "influxdb"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An empty store of each kind."""
-    assert request.param == "sqlite"
-    opened = open_store(f"sqlite:///{tmp_path}/store.db")
+    opened = (
+        open_store(StoreSettings(store_url=f"sqlite:///{tmp_path}/store.db"))
+        if request.param == "sqlite"
+        else fresh_influx_store(request.getfixturevalue("influxdb"))
+    )
     yield opened
     opened.close()
+
+
+def fresh_influx_store(local: LocalStack) -> InfluxStore:
+    """A store in a bucket of its own."""
+    token = (local.folder / "influxdb" / "operator-token").read_text()
+    bucket = f"test-{uuid.uuid4().hex}"
+    with InfluxDBClient(url=local.store_url, token=token, org="denyut") as client:
+        client.buckets_api().create_bucket(bucket_name=bucket, org="denyut")
+    return InfluxStore(Place(local.store_url, "denyut", bucket), Secret(token))

@@ -1,0 +1,77 @@
+# Denyut's commands. Each installs what it needs first (stack/install.sh).
+
+PYTHON   ?= python3
+DEVICES  ?= 100
+DURATION ?= 30
+QOS      ?= mixed
+STORE    ?= sqlite
+PORT     ?= 8080
+TESTS    ?= tests/unit tests/integration tests/e2e
+
+INSTALL := PYTHON=$(PYTHON) stack/install.sh
+BIN     := .venv/bin
+RUNTIME := .venv/.installed-runtime
+DEV     := .venv/.installed-dev
+LOCK    := .venv/.installed-lock
+COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+           --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test check bench format lock docs clean mosquitto chromium
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: mosquitto $(RUNTIME) ## a fleet through the whole pipeline, and its delivery report [DEVICES=100 DURATION=30 QOS=mixed STORE=sqlite]
+	@$(BIN)/python -m stack demo --devices $(DEVICES) --duration $(DURATION) --qos $(QOS) --store $(STORE)
+
+run: mosquitto $(RUNTIME) ## the same until Ctrl-C, with the live page [DEVICES=100 QOS=mixed STORE=sqlite PORT=8080]
+	@$(BIN)/python -m stack run --devices $(DEVICES) --qos $(QOS) --store $(STORE) --port $(PORT)
+
+test: mosquitto chromium $(DEV) ## unit, integration and end-to-end tests [TESTS=path ARGS=...]
+	@$(BIN)/python -m pytest -q -n auto $(ARGS) $(TESTS)
+
+check: $(DEV) ## format, lint, types, docs, then the tests
+	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: make format" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/python -m docs.reference --check
+	@$(BIN)/python -m docs.links
+	@$(MAKE) --no-print-directory test
+
+bench: mosquitto $(DEV) ## the measurements, into build/bench.json [ROWS=name]
+	@$(BIN)/python -m bench $(if $(ROWS),--rows "$(ROWS)")
+
+format: $(DEV) ## format the code, and mend what the linter can
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+
+docs: $(DEV) ## write docs/settings.md from the declarations
+	@$(BIN)/python -m docs.reference
+
+lock: $(LOCK) ## pin what setup.cfg asks for, with hashes [UPGRADE=1]
+	@$(COMPILE) -o requirements/runtime.txt setup.cfg requirements/build.in \
+		--extra sensors --extra ingest --extra api
+	@$(COMPILE) -o requirements/dev.txt setup.cfg requirements/build.in \
+		--all-extras -c requirements/runtime.txt
+	@$(COMPILE) -o requirements/lock.txt requirements/lock.in
+
+clean: ## remove everything that was made here
+	@rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+mosquitto chromium:
+	@$(INSTALL) $@
+
+$(RUNTIME): requirements/runtime.txt setup.cfg pyproject.toml stack/install.sh
+	@$(INSTALL) runtime
+	@touch $@
+
+# A superset of the runtime with the same pins: that needs no further visit.
+$(DEV): requirements/dev.txt requirements/runtime.txt setup.cfg pyproject.toml stack/install.sh
+	@$(INSTALL) dev
+	@touch $(RUNTIME) $@
+
+$(LOCK): requirements/lock.txt
+	@$(INSTALL) lock
+	@touch $@

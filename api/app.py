@@ -1,0 +1,53 @@
+"""The application factory: nothing is connected or opened here."""
+
+import time
+
+from flask import Flask, Response, g, request
+
+from api import problems
+from api.answers import with_headers
+from api.cache import AnswerCache
+from api.figures import Figures
+from api.questions import Questions
+from api.room import EXTENSION, Room, room
+from api.routes import delivery, devices, fleet, health, latest, page, readings
+from api.settings import ApiSettings
+from api.status_board import StatusBoard
+from telemetry.store import Store
+
+_BLUEPRINTS = (devices, latest, readings, fleet, delivery, health, page)
+_LARGEST_BODY_BYTES = 65_536
+
+
+def create_app(settings: ApiSettings, store: Store, board: StatusBoard) -> Flask:
+    """Return the API over a store and a board of device states."""
+    app = Flask("api", static_url_path="/static")
+    app.url_map.merge_slashes = False  # a redirect would be the one answer that is no problem+json
+    app.config.update(MAX_CONTENT_LENGTH=_LARGEST_BODY_BYTES, SEND_FILE_MAX_AGE_DEFAULT=0)
+    app.extensions[EXTENSION] = _room(settings, store, board)
+    for module in _BLUEPRINTS:
+        app.register_blueprint(module.blueprint)
+    problems.register(app)
+    app.before_request(_start)
+    app.after_request(_finish)
+    return app
+
+
+def _room(settings: ApiSettings, store: Store, board: StatusBoard) -> Room:
+    figures = Figures()
+    cache = AnswerCache(
+        keep_seconds=settings.cache_ms / 1_000,
+        max_answers=settings.max_cached_answers,
+        wait_seconds=settings.store_timeout_seconds,
+    )
+    return Room(settings, Questions(store, cache, figures), board, figures, cache)
+
+
+def _start() -> None:
+    g.started = time.perf_counter()
+
+
+def _finish(response: Response) -> Response:
+    route = request.blueprint or ("static" if request.endpoint == "static" else "none")
+    room().figures.count_request(route, response.status_code, time.perf_counter() - g.started)
+    return with_headers(response)

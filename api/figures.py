@@ -1,0 +1,65 @@
+"""The API's own figures: what it counts, for /metrics and for its reading in the store."""
+
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from api.cache import AnswerCache
+from api.status_board import StatusBoard
+from telemetry.metrics import Sample
+
+SERVICE = "api"
+
+Answer = TypeVar("Answer")
+
+
+class Figures:
+    """Counts requests and questions to the store; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._requests: Counter[tuple[str, str]] = Counter()
+        self._request_seconds: defaultdict[str, float] = defaultdict(float)
+        self._store_queries = 0
+        self._store_failures = 0
+        self._store_seconds = 0.0
+
+    def count_request(self, route: str, status: int, seconds: float) -> None:
+        """Count a request by its class of route and of status (`2xx`)."""
+        with self._lock:
+            self._requests[route, f"{status // 100}xx"] += 1
+            self._request_seconds[route] += seconds
+
+    def timed(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask the store, counting the question and its time."""
+        started = time.perf_counter()
+        failed = True
+        try:
+            answer = ask()
+            failed = False
+        finally:
+            with self._lock:
+                self._store_queries += 1
+                self._store_failures += failed
+                self._store_seconds += time.perf_counter() - started
+        return answer
+
+    def samples(self, cache: AnswerCache, board: StatusBoard) -> Iterator[Sample]:
+        """Yield everything counted so far."""
+        with self._lock:
+            requests, seconds = dict(self._requests), dict(self._request_seconds)
+        for (route, status), count in sorted(requests.items()):
+            labels = {"route": route, "status": status}
+            yield Sample("requests", count, "Requests answered.", labels)
+        for route, total in sorted(seconds.items()):
+            yield Sample("request_seconds", total, "Time spent on them.", {"route": route})
+        yield Sample("store_queries", self._store_queries, "Questions put to the store.")
+        yield Sample("store_failures", self._store_failures, "Questions that the store failed.")
+        yield Sample("store_seconds", self._store_seconds, "Time spent waiting for the store.")
+        yield Sample("cache_hits", cache.hits, "Questions answered from the cache.")
+        yield Sample("cache_joined", cache.joined, "Questions that joined an equal one.")
+        yield Sample("cache_misses", cache.misses, "Questions that had to be asked.")
+        yield Sample("refused_statuses", board.refused, "Status messages not taken.")
+        yield Sample("known_statuses", len(board), "Devices with a status.", kind="gauge")

@@ -1,0 +1,101 @@
+"""Errors over HTTP: every one is `application/problem+json` in one shape (RFC 9457)."""
+
+from http import HTTPStatus
+
+import msgspec
+from flask import Flask, Response
+from msgspec import UNSET, Struct, UnsetType
+from werkzeug.exceptions import HTTPException
+
+from telemetry import log
+from telemetry.store import StoreError, StoreThrottled, StoreTooSlow
+
+CONTENT_TYPE = "application/problem+json"
+_RETRY_AFTER_SECONDS = 2
+
+_log = log.get(__name__)
+
+
+class ProblemDetails(Struct, frozen=True):
+    """The body of every error; `parameter` names the one that was refused."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    parameter: str | UnsetType = UNSET
+
+
+class Problem(Exception):
+    """Raised when a request cannot be answered; says what the asker can do about it."""
+
+    def __init__(
+        self, status: int, detail: str, *, name: str = "", parameter: str | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.type = f"urn:denyut:problem:{name}" if name else "about:blank"
+        self.parameter = parameter
+
+
+class BadParameter(Problem):
+    """Raised when a parameter is unknown, malformed or beyond what is allowed."""
+
+    def __init__(self, parameter: str, detail: str) -> None:
+        super().__init__(400, detail, name="bad-parameter", parameter=parameter)
+
+
+class UnknownDevice(Problem):
+    """Raised when a device has neither readings nor a status."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__(404, f"No device {device!r} is known.", name="unknown-device")
+
+
+def problem_response(problem: Problem) -> Response:
+    """Return a problem as a response."""
+    details = ProblemDetails(
+        problem.type,
+        HTTPStatus(problem.status).phrase,
+        problem.status,
+        problem.detail,
+        UNSET if problem.parameter is None else problem.parameter,
+    )
+    return Response(msgspec.json.encode(details), problem.status, content_type=CONTENT_TYPE)
+
+
+def register(app: Flask) -> None:
+    """Answer every error that a view may raise, foreseen or not, with a problem."""
+    app.register_error_handler(Problem, problem_response)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(StoreError, _store)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def _http(error: HTTPException) -> Response:
+    status = error.code or 500
+    response = problem_response(Problem(status, error.description or HTTPStatus(status).phrase))
+    # What a status brings along, such as Allow with 405, stays.
+    for name, value in error.get_headers():
+        if name.lower() != "content-type":
+            response.headers[name] = value
+    return response
+
+
+def _store(error: StoreError) -> Response:
+    # The store's own words may hold paths and addresses: they are for the log.
+    _log.warning("store does not answer", reason=str(error))
+    if isinstance(error, StoreTooSlow):
+        problem = Problem(504, "The store took too long to answer.", name="store-too-slow")
+    else:
+        problem = Problem(503, "The store does not answer now.", name="store-unavailable")
+    response = problem_response(problem)
+    after = error.retry_after_seconds if isinstance(error, StoreThrottled) else _RETRY_AFTER_SECONDS
+    response.headers["Retry-After"] = str(max(1, round(after)))
+    return response
+
+
+def _unforeseen(error: Exception) -> Response:
+    _log.error("request failed", exc_info=error)
+    return problem_response(Problem(500, "The API failed to answer; its log says why."))

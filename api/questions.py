@@ -1,0 +1,111 @@
+"""What the API asks the store: each question cached, timed, and the same for all who ask it."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from msgspec import Struct
+
+from api.cache import AnswerCache
+from api.figures import Figures
+from api.status_board import OWN_SITE
+from telemetry.reading import Reading
+from telemetry.store import (
+    Aggregate,
+    Aggregated,
+    Selection,
+    SequenceCount,
+    Series,
+    Store,
+)
+
+_MOST_FIGURES = 50_000
+
+Answer = TypeVar("Answer")
+
+
+def now_ms() -> int:
+    """Return the time in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Aggregation(Struct, frozen=True):
+    """How readings are gathered: over intervals of `every_ms`, aligned to the epoch."""
+
+    every_ms: int
+    aggregate: Aggregate
+
+
+class Questions:
+    """The questions that routes ask; every method raises StoreError."""
+
+    def __init__(self, store: Store, cache: AnswerCache, figures: Figures) -> None:
+        self._store = store
+        self._cache = cache
+        self._figures = figures
+
+    def once(self, question: str, *given: object, ask: Callable[[], Answer]) -> Answer:
+        """Return the answer to a question, put together only once by all who ask it now."""
+        return self._cache.get((question, *given), ask)
+
+    def check(self) -> str | None:
+        """Return what is wrong with the store, or None."""
+        try:
+            self._ask("check", ask=self._store.check)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong, it is the word to give
+            return str(error)
+        return None
+
+    def series(self) -> list[Series]:
+        """Return every series of the devices."""
+        every = self._ask("series", ask=self._store.series)
+        return [one for one in every if one.site != OWN_SITE]
+
+    def latest(self, *, site: str | None = None, device: str | None = None) -> list[Reading]:
+        """Return the latest reading of each series, own figures only where `site` names them."""
+        found = self._ask(
+            "latest", site, device, ask=lambda: self._store.latest(site=site, device=device)
+        )
+        return [one for one in found if site == OWN_SITE or one.site != OWN_SITE]
+
+    def latest_figures(self, measurement: str) -> list[Reading]:
+        """Return the latest own figures of each process of a service."""
+        return [one for one in self.latest(site=OWN_SITE) if one.measurement == measurement]
+
+    def figures_since(self, measurement: str, start_ms: int) -> list[Reading]:
+        """Return a service's own figures of a time on, of all its processes."""
+        selection = Selection(
+            start_ms=start_ms, stop_ms=now_ms() + 1, site=OWN_SITE, measurement=measurement
+        )
+        return self._ask(
+            "figures",
+            measurement,
+            start_ms,
+            ask=lambda: self._store.readings(selection, limit=_MOST_FIGURES, descending=True),
+        )[::-1]
+
+    def readings(self, selection: Selection, *, limit: int, descending: bool) -> list[Reading]:
+        """Return readings as they are stored; uncached, as `once` caches what is made of them."""
+        return self._figures.timed(
+            lambda: self._store.readings(selection, limit=limit, descending=descending)
+        )
+
+    def aggregate(
+        self, selection: Selection, aggregation: Aggregation, *, limit: int
+    ) -> Aggregated:
+        """Return readings, aggregated over intervals; uncached, as `readings`."""
+        return self._figures.timed(
+            lambda: self._store.aggregate(
+                selection,
+                every_ms=aggregation.every_ms,
+                aggregate=aggregation.aggregate,
+                limit=limit,
+            )
+        )
+
+    def sequence_counts(self) -> list[SequenceCount]:
+        """Return how many readings of each boot of each device are stored."""
+        return self._ask("sequence_counts", ask=lambda: list(self._store.sequence_counts()))
+
+    def _ask(self, question: str, *given: object, ask: Callable[[], Answer]) -> Answer:
+        return self.once(question, *given, ask=lambda: self._figures.timed(ask))

@@ -1,0 +1,55 @@
+"""What the routes work with, held by the application: settings, questions, states, figures."""
+
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+from flask import current_app
+from msgspec import Struct
+
+from api.cache import AnswerCache
+from api.figures import Figures
+from api.problems import UnknownDevice
+from api.questions import Questions
+from api.roster import Device, roster
+from api.settings import ApiSettings
+from api.status_board import StatusBoard
+from telemetry.health import Check
+from telemetry.metrics import Sample
+
+EXTENSION = "denyut"
+
+
+class Room(Struct, frozen=True):
+    """The parts of one application."""
+
+    settings: ApiSettings
+    questions: Questions
+    board: StatusBoard
+    figures: Figures
+    cache: AnswerCache
+
+    def devices(self) -> Mapping[str, Device]:
+        """Return every known device by name, in order of names."""
+        return self.questions.once(
+            "devices", ask=lambda: roster(self.questions.series(), self.board.all())
+        )
+
+    def device(self, name: str) -> Device:
+        """Return a device; UnknownDevice where nothing is known of it."""
+        found = self.devices().get(name)
+        if found is None:
+            raise UnknownDevice(name[:64])
+        return found
+
+    def samples(self) -> Iterable[Sample]:
+        """Return the API's own figures as they are now."""
+        return self.figures.samples(self.cache, self.board)
+
+    def checks(self) -> Mapping[str, Check]:
+        """Return what the API depends on, by name."""
+        return {"store": self.questions.check, "broker": self.board.check}
+
+
+def room() -> Room:
+    """Return the parts of the application at work."""
+    return cast(Room, current_app.extensions[EXTENSION])

@@ -1,0 +1,32 @@
+"""`/v1/delivery`: what was offered, acknowledged, stored and is missing, by QoS level."""
+
+from flask import Blueprint, Response
+
+from api.answers import json_response
+from api.delivery import DeliveryAnswer, by_level, ingest_totals, stored_by_level
+from api.parameters import NoParameters, parameters
+from api.questions import now_ms
+from api.room import room
+from api.times import rfc3339
+
+INGEST, SENSORS = "denyut_ingest", "denyut_sensors"
+
+blueprint = Blueprint("delivery", __name__, url_prefix="/v1/delivery")
+
+
+@blueprint.get("")
+def delivery() -> Response:
+    """Answer with the delivery report."""
+    parameters(NoParameters)
+    return json_response(room().questions.once("delivery", ask=_ask))
+
+
+def _ask() -> DeliveryAnswer:
+    questions, statuses = room().questions, room().board.all()
+    ingest = questions.latest_figures(INGEST)
+    stored = stored_by_level(questions.sequence_counts(), statuses)
+    return DeliveryAnswer(
+        rfc3339(now_ms()),
+        by_level(stored, room().devices().values(), questions.latest_figures(SENSORS), ingest),
+        ingest_totals(ingest),
+    )

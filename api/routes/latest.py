@@ -1,0 +1,27 @@
+"""`/v1/latest` and `/v1/devices/{device}/latest`: the latest reading of each series."""
+
+from flask import Blueprint, Response
+
+from api.answers import json_response
+from api.parameters import LatestParameters, NoParameters, at_most, parameters
+from api.readings import latest_answer
+from api.room import room
+
+blueprint = Blueprint("latest", __name__, url_prefix="/v1")
+
+
+@blueprint.get("/latest")
+def latest() -> Response:
+    """Answer with the latest readings of the fleet, or of one site of it."""
+    asked = parameters(LatestParameters)
+    limit = at_most("limit", asked.limit, room().settings.max_points)
+    return json_response(latest_answer(room().questions.latest(site=asked.site), limit))
+
+
+@blueprint.get("/devices/<device>/latest")
+def device_latest(device: str) -> Response:
+    """Answer with the latest reading of each of a device's measurements."""
+    parameters(NoParameters)
+    known = room().device(device)
+    readings = room().questions.latest(device=known.device)
+    return json_response(latest_answer(readings, room().settings.max_points))

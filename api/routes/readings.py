@@ -1,0 +1,37 @@
+"""`/v1/readings` and `/v1/devices/{device}/readings`: a range of readings."""
+
+from flask import Blueprint, Response
+
+from api.answers import json_response
+from api.parameters import (
+    DeviceReadingsParameters,
+    ReadingsParameters,
+    parameters,
+)
+from api.readings import ReadingsAnswer, answer_range, work_out
+from api.room import room
+
+blueprint = Blueprint("readings", __name__, url_prefix="/v1")
+
+
+@blueprint.get("/readings")
+def readings() -> Response:
+    """Answer with readings of the fleet, or of one site or device of it."""
+    asked = parameters(ReadingsParameters)
+    return json_response(_ask(asked, asked.site, asked.device))
+
+
+@blueprint.get("/devices/<device>/readings")
+def device_readings(device: str) -> Response:
+    """Answer with readings of one device."""
+    asked = parameters(DeviceReadingsParameters)
+    return json_response(_ask(asked, None, room().device(device).device))
+
+
+def _ask(asked: DeviceReadingsParameters, site: str | None, device: str | None) -> ReadingsAnswer:
+    questions = room().questions
+    question = work_out(asked, room().settings, site=site, device=device)
+    # The parameters as they were given are the key: a relative range moves with every request.
+    return questions.once(
+        "readings", site, device, asked, ask=lambda: answer_range(questions, question)
+    )

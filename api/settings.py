@@ -1,0 +1,61 @@
+"""The API's settings."""
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from telemetry.reading import Name
+from telemetry.settings import Secret
+from telemetry.store.settings import StoreSettings
+
+
+class ApiSettings(StoreSettings, frozen=True, kw_only=True):
+    """What the API can be told; in the environment each has the prefix `API_`."""
+
+    prefix: ClassVar[str] = "API"
+
+    store_timeout_seconds: Annotated[
+        float, Meta(ge=0.1, le=120, description="how long one question to the store may take")
+    ] = 5.0
+    http_host: Annotated[
+        str,
+        Meta(
+            description="the address to listen on; the API asks for no key, so that whoever "
+            "reaches it may read everything: keep it to loopback"
+        ),
+    ] = "127.0.0.1"
+    http_port: Annotated[int, Meta(ge=0, le=65_535, description="the port; 0 is a free one")] = 8080
+    threads: Annotated[
+        int, Meta(ge=1, le=128, description="how many requests are answered at once")
+    ] = 8
+    broker_host: Annotated[str, Meta(description="the MQTT broker's address")] = "127.0.0.1"
+    broker_port: Annotated[int, Meta(ge=1, le=65_535, description="the MQTT broker's port")] = 1883
+    username: Annotated[str, Meta(description="the API's user name at the broker")] = "api"
+    password: Annotated[
+        Secret | None, Meta(description="its password; without one it connects anonymously")
+    ] = None
+    client_id: Annotated[
+        Name, Meta(description="its MQTT client id and its device name among own figures")
+    ] = "api-1"
+    figures_interval_ms: Annotated[
+        int, Meta(ge=100, le=3_600_000, description="how often its own figures are published")
+    ] = 10_000
+    history_ms: Annotated[
+        int, Meta(ge=10_000, le=3_600_000, description="how far back the fleet's history goes")
+    ] = 600_000
+    cache_ms: Annotated[
+        int,
+        Meta(ge=0, le=60_000, description="how long an answer is given again unasked; 0: never"),
+    ] = 500
+    max_cached_answers: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="how many answers are kept")
+    ] = 1_000
+    max_points: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="the most readings or intervals in one answer")
+    ] = 10_000
+    max_range_hours: Annotated[
+        int, Meta(ge=1, le=87_600, description="the longest range that may be asked")
+    ] = 744
+    max_devices: Annotated[
+        int, Meta(ge=1, le=10_000_000, description="how many devices' states are kept")
+    ] = 100_000

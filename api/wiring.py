@@ -1,0 +1,42 @@
+"""Where the real parts are chosen and put together."""
+
+from typing import Self
+
+from flask import Flask
+
+from api.app import create_app
+from api.broker_link import BrokerLink
+from api.room import EXTENSION
+from api.settings import ApiSettings
+from api.status_board import StatusBoard
+from telemetry.store import Store
+from telemetry.store.opening import open_store
+
+
+class RunningApi:
+    """The application with its store and its connection to the broker, from start to stop."""
+
+    def __init__(self, app: Flask, store: Store, link: BrokerLink) -> None:
+        self.app = app
+        self._store = store
+        self._link = link
+
+    @classmethod
+    def start(cls, settings: ApiSettings) -> Self:
+        """Put the parts together and let the broker link connect; SettingError for a bad URL."""
+        store = open_settings_store(settings)
+        board = StatusBoard(settings.max_devices)
+        app = create_app(settings, store, board)
+        link = BrokerLink(settings, board, app.extensions[EXTENSION].samples)
+        link.start()
+        return cls(app, store, link)
+
+    def stop(self) -> None:
+        """Disconnect from the broker and let go of the store."""
+        self._link.stop()
+        self._store.close()
+
+
+def open_settings_store(settings: ApiSettings) -> Store:
+    """Return the store that the settings name, for reading; nothing is opened before a question."""
+    return open_store(settings, read_only=True)

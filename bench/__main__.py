@@ -1,0 +1,77 @@
+"""The measurements' command line: `make bench`, or `python -m bench --rows pipeline`."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from stack.interrupts import stop_by_signals
+
+from bench import pipeline
+from bench.row import Measurement, Row
+from stack import StackError
+
+MEASUREMENTS: dict[str, Measurement] = {
+    "pipeline-steady": pipeline.steady_rate,
+    "sensors-connections": pipeline.many_connections,
+}
+
+application = typer.Typer(add_completion=False)
+
+
+@application.command()
+def run(
+    rows: Annotated[str, typer.Option(help="only measurements whose name holds this text")] = "",
+    report: Annotated[Path, typer.Option(help="where the figures are left")] = Path(
+        "build/bench.json"
+    ),
+) -> None:
+    """Run the measurements one by one, and say which figures were reached."""
+    chosen = {name: one for name, one in MEASUREMENTS.items() if rows in name}
+    if not chosen:
+        print(f"no measurement is named like {rows!r}: {', '.join(MEASUREMENTS)}", file=sys.stderr)
+        raise typer.Exit(2)
+    console = Console()
+    measured: list[Row] = []
+    for name, measurement in chosen.items():
+        began = time.monotonic()
+        with console.status(f"measuring {name}"):
+            measured.extend(_measured(name, measurement, console))
+        console.print(f"{name}: {time.monotonic() - began:.0f} s", style="dim")
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_bytes(msgspec.json.format(msgspec.json.encode(measured)) + b"\n")
+    console.print(_table(measured))
+
+
+def _measured(name: str, measurement: Measurement, console: Console) -> list[Row]:
+    try:
+        return list(measurement())
+    except StackError as error:
+        console.print(f"{name}: {error}", style="bold red")
+        return [Row(name, None, None, None, "a run that counts", False, 0)]
+
+
+def _table(rows: list[Row]) -> Table:
+    table = Table(box=SIMPLE_HEAD)
+    for heading in ("figure", "ours", "baseline", "ratio", "target", "reached"):
+        table.add_column(heading, justify="left" if heading == "figure" else "right")
+    for row in rows:
+        numbers = (
+            "-" if one is None else f"{one:,.2f}" for one in (row.ours, row.baseline, row.ratio)
+        )
+        table.add_row(row.name, *numbers, row.target, "yes" if row.reached else "[red]no[/]")
+    return table
+
+
+def main() -> None:
+    stop_by_signals()
+    application()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The broker: Mosquitto's configuration, access rules and credentials, as data and code."""

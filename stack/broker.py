@@ -1,0 +1,122 @@
+"""A real Mosquitto with our configuration, access rules and credentials."""
+
+import os
+import pwd
+import shutil
+import signal
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from broker import access, probe
+from broker.configuration import BrokerConfiguration, BrokerLimits
+from broker.passwords import password_line
+from stack import StackError
+from stack.process import Process
+from stack.waiting import holds_within
+from stack.workspace import Workspace, write_private
+from telemetry.credentials import device_password
+
+_ADMITTED_WITHIN_SECONDS = 10.0
+
+
+class MosquittoMissing(StackError):
+    """Raised when no Mosquitto is installed."""
+
+
+class Broker(Process):
+    """A Mosquitto of one stack; it keeps its port and its state over `kill`, `start`, `restart`.
+
+    A device's password comes from the fleet key (telemetry.credentials); the services' are random.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        workspace: Workspace,
+        *,
+        host: str,
+        port: int,
+        fleet_key: str,
+        service_passwords: Mapping[str, str],
+        limits: BrokerLimits,
+        environment: Mapping[str, str],
+        log_path: Path,
+    ) -> None:
+        user = _mosquitto_user()
+        folder = workspace.subfolder(name, owner=user)
+        super().__init__(
+            name,
+            [str(find_mosquitto()), "-c", str(folder / "mosquitto.conf")],
+            environment=environment,
+            log_path=log_path,
+            user=user,
+        )
+        self.host = host
+        self.port = port
+        self.configuration = BrokerConfiguration(
+            host=host,
+            port=port,
+            password_file=folder / "passwords",
+            acl_file=folder / "rules.acl",
+            persistence_folder=folder,
+            limits=limits,
+        )
+        self._fleet_key = fleet_key
+        self._service_passwords = dict(service_passwords)
+        # Made once a user: hashing takes 0.1 ms, and a reload throws out whose line has changed.
+        self._lines = {user: password_line(user, word) for user, word in service_passwords.items()}
+        write_private(folder / "mosquitto.conf", self.configuration.text(), owner=user)
+        write_private(folder / "rules.acl", access.access_rules(), owner=user)
+        self._write_passwords()
+
+    def password(self, user: str) -> str:
+        """Return the password of a service's user or of a device."""
+        return self._service_passwords.get(user) or device_password(self._fleet_key, user)
+
+    def admit(self, devices: Iterable[str]) -> None:
+        """Let these devices in as well, at once where the broker runs; others stay connected."""
+        new = [device for device in dict.fromkeys(devices) if device not in self._lines]
+        if not new:
+            return
+        self._lines |= {device: password_line(device, self.password(device)) for device in new}
+        self._write_passwords()
+        if self.is_running:
+            os.kill(self.pid, signal.SIGHUP)
+            if not holds_within(lambda: self.takes(new[-1]), _ADMITTED_WITHIN_SECONDS):
+                raise self.failure(f"does not let {new[-1]} in")
+
+    def takes(self, user: str) -> bool:
+        """Return whether the broker accepts a connection of this user now."""
+        return self._lacks_for(user) is None
+
+    def lacks(self) -> str | None:
+        """Return None when the broker accepts ingest's connection, else what it answers."""
+        return self._lacks_for(access.INGEST)
+
+    def _lacks_for(self, user: str) -> str | None:
+        try:
+            reason = probe.connect_reason(self.host, self.port, user, self.password(user))
+        except probe.NoBroker as error:
+            return str(error)
+        return None if reason == probe.ACCEPTED else f"refuses {user} with reason {reason:#x}"
+
+    def _write_passwords(self) -> None:
+        text = "".join(self._lines.values())
+        write_private(self.configuration.password_file, text, owner=self.user)
+
+
+def find_mosquitto() -> Path:
+    """Return the path of Mosquitto; Debian puts it where a user's PATH does not look."""
+    places = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
+    found = shutil.which("mosquitto", path=places)
+    if found is None:
+        raise MosquittoMissing("Mosquitto is not installed: apt-get install mosquitto")
+    return Path(found)
+
+
+def _mosquitto_user() -> str | None:
+    # As root Mosquitto drops its rights by itself, but then outlives us (see stack/leash.py).
+    if os.geteuid() != 0:
+        return None
+    users = {entry.pw_name for entry in pwd.getpwall()}
+    return "mosquitto" if "mosquitto" in users else "nobody"

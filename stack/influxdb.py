@@ -1,0 +1,108 @@
+"""A real influxd for one stack: found, started on files of its own, asked whether it is ready."""
+
+import http.client
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from stack import StackError
+from stack.process import Process
+from stack.setup.influxdb import InfluxSetup, Plan
+from stack.workspace import write_private
+from telemetry.settings import Secret
+
+VERSION = "2.9.1"
+_HTTP_SECONDS = 2.0
+# One unbounded GROUP BY time() of InfluxQL can take all memory: with a limit it is an error.
+_LIMITS = {
+    "INFLUXD_INFLUXQL_MAX_SELECT_BUCKETS": "100000",
+    "INFLUXD_INFLUXQL_MAX_SELECT_SERIES": "100000",
+}
+
+
+class InfluxdMissing(StackError):
+    """Raised when no influxd is installed or built."""
+
+
+def find_influxd() -> Path:
+    """Return the path of influxd: on PATH, else where `make tools` puts it."""
+    on_path = shutil.which("influxd")
+    if on_path is not None and _is_version_2(on_path):
+        return Path(on_path)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    built = cache / "denyut" / "tools" / f"influxd-{VERSION}" / "influxd"
+    if not built.exists():
+        raise InfluxdMissing("influxd is not here: make tools (builds it), or install InfluxDB 2")
+    return built
+
+
+def _is_version_2(path: str) -> bool:
+    asked = subprocess.run(  # noqa: S603
+        [path, "version"], capture_output=True, text=True, timeout=30, check=False
+    )
+    return asked.stdout.startswith("InfluxDB 2.") or asked.stdout.startswith("InfluxDB v2.")
+
+
+def set_up(url: str, folder: Path, tokens: Path) -> None:
+    """Make a server of a local stack ready, with secrets that are kept in its folder."""
+    operator_token, admin_password = (
+        _kept_secret(folder / name) for name in ("operator-token", "admin-password")
+    )
+    setup = InfluxSetup(url, operator_token, Plan())
+    for _change in setup.apply(tokens, admin_password):
+        pass
+    setup.close()
+
+
+def _kept_secret(path: Path) -> Secret:
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(32))
+    return Secret(path.read_text())
+
+
+class Influxd(Process):
+    """An InfluxDB server that keeps its files in a folder, so that it can be started again."""
+
+    def __init__(
+        self,
+        folder: Path,
+        host: str,
+        port: int,
+        *,
+        environment: Mapping[str, str],
+        log_path: Path,
+    ) -> None:
+        command = [
+            str(find_influxd()),
+            f"--bolt-path={folder / 'influxd.bolt'}",
+            f"--sqlite-path={folder / 'influxd.sqlite'}",
+            f"--engine-path={folder / 'engine'}",
+            f"--http-bind-address={host}:{port}",
+            "--reporting-disabled",
+            "--log-level=warn",
+        ]
+        super().__init__(
+            "influxdb", command, environment={**environment, **_LIMITS}, log_path=log_path
+        )
+        self.host = host
+        self.port = port
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return f"http://{self.host}:{self.port}"
+
+    def lacks(self) -> str | None:
+        """Return None when the server says that it passes its own health check."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=_HTTP_SECONDS)
+        try:
+            connection.request("GET", "/health")
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            return f"{self.url}/health: {error}"
+        finally:
+            connection.close()
+        return None if status == http.client.OK else f"/health says {status}"

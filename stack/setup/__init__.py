@@ -1,0 +1,1 @@
+"""Set-up as code: what a store needs before the services can use it."""

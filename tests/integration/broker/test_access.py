@@ -1,0 +1,266 @@
+"""Who may do what at a real Mosquitto."""
+
+from collections.abc import Iterator
+from queue import Queue
+
+import pytest
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from broker import access, probe
+from stack.broker import Broker
+from tests.eventually import eventually
+
+NOT_AUTHORIZED = "Not authorized"
+SUCCESS = "Success"
+
+
+class Person:
+    """An MQTT client that notes what it is told."""
+
+    def __init__(self, broker: Broker, user: str) -> None:
+        self.received: Queue[str] = Queue()
+        self.reasons: dict[int, str] = {}
+        self.subscribed: set[int] = set()
+        self.ended: list[str] = []
+        self.client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+        self.client.username_pw_set(user, broker.password(user))
+        self.client.on_message = self._note_message
+        self.client.on_publish = self._note_reason
+        self.client.on_subscribe = self._note_subscription
+        self.client.on_disconnect = self._note_end
+        self.client.connect(broker.host, broker.port, keepalive=30)
+        self.client.loop_start()
+        eventually(self.client.is_connected)
+
+    def publish(self, topic: str, payload: bytes = b"{}", qos: int = 1) -> str:
+        """Publish and return the broker's reason."""
+        number = self.client.publish(topic, payload, qos=qos).mid
+        eventually(lambda: number in self.reasons, what=f"the answer to {topic}")
+        return self.reasons[number]
+
+    def subscribe(self, topic_filter: str) -> None:
+        """Subscribe and wait for the answer, which Mosquitto gives to forbidden filters as well."""
+        _, number = self.client.subscribe(topic_filter, qos=1)
+        eventually(lambda: number in self.subscribed, what=f"subscribing to {topic_filter}")
+
+    def topics(self) -> list[str]:
+        """Take the topics of what has come since the last call."""
+        return [self.received.get_nowait() for _ in range(self.received.qsize())]
+
+    def leave(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+    def _note_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
+        self.received.put(message.topic)
+
+    def _note_reason(
+        self, _client: Client, _data: object, number: int, reason: ReasonCode, _more: Properties
+    ) -> None:
+        self.reasons[number] = str(reason)
+
+    def _note_subscription(
+        self,
+        _client: Client,
+        _data: object,
+        number: int,
+        _reasons: list[ReasonCode],
+        _more: Properties | None,
+    ) -> None:
+        self.subscribed.add(number)
+
+    def _note_end(
+        self,
+        _client: Client,
+        _data: object,
+        _flags: DisconnectFlags | ConnectFlags,
+        reason: ReasonCode,
+        _more: Properties | None,
+    ) -> None:
+        self.ended.append(str(reason))
+
+
+class Room:
+    """A broker that lets the devices a and b in, and the clients that a test connects to it."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+        self._people: list[Person] = []
+        broker.admit(["a", "b"])
+
+    def enter(self, user: str) -> Person:
+        self._people.append(Person(self.broker, user))
+        return self._people[-1]
+
+    def close(self) -> None:
+        for person in self._people:
+            person.leave()
+
+
+@pytest.fixture
+def room(broker: Broker) -> Iterator[Room]:
+    room = Room(broker)
+    yield room
+    room.close()
+
+
+def test_nobody_connects_without_a_name(broker: Broker) -> None:
+    assert probe.connect_reason(broker.host, broker.port, None, None) == probe.NOT_AUTHORIZED
+
+
+@pytest.mark.parametrize("user", [access.INGEST, access.API, "a", "unknown"])
+def test_nobody_connects_with_a_wrong_password(broker: Broker, user: str) -> None:
+    broker.admit(["a"])
+
+    reason = probe.connect_reason(broker.host, broker.port, user, "wrong")
+
+    assert reason == probe.NOT_AUTHORIZED
+
+
+def test_a_device_connects_with_the_password_made_from_the_fleet_key(broker: Broker) -> None:
+    assert not broker.takes("a")
+
+    broker.admit(["a"])
+
+    assert broker.takes("a")
+
+
+def test_ten_thousand_devices_are_let_in_at_once(broker: Broker) -> None:
+    devices = [f"device-{number}" for number in range(10_000)]
+
+    broker.admit(devices)
+
+    assert broker.takes(devices[0])
+    assert broker.takes(devices[-1])
+
+
+def test_letting_a_device_in_keeps_the_others_connected(room: Room) -> None:
+    device = room.enter("a")
+
+    room.broker.admit(["late"])
+
+    assert device.publish("telemetry/site/a/weather") != NOT_AUTHORIZED
+    assert device.ended == []
+
+
+@pytest.mark.parametrize(
+    "topic", ["telemetry/site/a/weather", "telemetry/site/a/x/y", "status/site/a", "reply/site/a/x"]
+)
+def test_a_device_publishes_under_its_own_name(room: Room, topic: str) -> None:
+    api, device = room.enter(access.API), room.enter("a")
+    api.subscribe("#")
+
+    assert device.publish(topic) == SUCCESS
+
+    eventually(lambda: api.topics() == [topic])
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "telemetry/site/b/weather",
+        "telemetry/a/b/weather",
+        "status/site/b",
+        "reply/site/b/x",
+        "command/site/a/reboot",
+        "elsewhere",
+        "$SYS/broker/version",
+    ],
+)
+def test_a_device_publishes_nowhere_else(room: Room, topic: str) -> None:
+    device = room.enter("a")
+
+    assert device.publish(topic) == NOT_AUTHORIZED
+
+
+def test_a_device_hears_its_own_commands_and_nothing_else(room: Room) -> None:
+    listener, other, api = room.enter("a"), room.enter("b"), room.enter(access.API)
+    for topic_filter in ["telemetry/#", "status/#", "command/#", "reply/#", "$SYS/#", "#"]:
+        listener.subscribe(topic_filter)
+
+    other.publish("telemetry/site/b/weather")
+    other.publish("status/site/b")
+    api.publish("command/site/b/reboot")
+    api.publish("command/site/a/reboot")
+
+    eventually(lambda: not listener.received.empty())
+    assert set(listener.topics()) == {"command/site/a/reboot"}
+
+
+def test_ingest_receives_readings_also_as_one_of_a_group(room: Room) -> None:
+    ingest, device = room.enter(access.INGEST), room.enter("a")
+    ingest.subscribe("$share/ingest/telemetry/#")
+
+    device.publish("telemetry/site/a/weather")
+
+    eventually(lambda: ingest.topics() == ["telemetry/site/a/weather"])
+
+
+def test_ingest_sees_the_brokers_own_counters(room: Room) -> None:
+    ingest = room.enter(access.INGEST)
+
+    ingest.subscribe("$SYS/broker/version")
+
+    eventually(lambda: ingest.topics() == ["$SYS/broker/version"])
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "telemetry/site/a/weather",
+        "telemetry/site/ingest/weather",
+        "status/site/ingest",
+        "command/site/a/reboot",
+        "reply/site/ingest/x",
+    ],
+)
+def test_ingest_publishes_nothing(room: Room, topic: str) -> None:
+    assert room.enter(access.INGEST).publish(topic) == NOT_AUTHORIZED
+
+
+def test_the_api_publishes_commands_and_its_own_figures(room: Room) -> None:
+    ingest, api, device = room.enter(access.INGEST), room.enter(access.API), room.enter("a")
+    ingest.subscribe("telemetry/#")
+    device.subscribe("command/site/a/#")
+
+    assert api.publish("command/site/a/reboot") == SUCCESS
+    assert api.publish("telemetry/denyut/api-1/denyut_api") == SUCCESS
+
+    eventually(lambda: device.topics() == ["command/site/a/reboot"])
+    eventually(lambda: ingest.topics() == ["telemetry/denyut/api-1/denyut_api"])
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "telemetry/site/a/weather",
+        "telemetry/site/api/weather",
+        "telemetry/denyut/api-1/weather",
+        "status/site/a",
+        "status/site/api",
+        "reply/site/a/x",
+    ],
+)
+def test_the_api_publishes_no_readings_and_no_status(room: Room, topic: str) -> None:
+    assert room.enter(access.API).publish(topic) == NOT_AUTHORIZED
+
+
+def test_a_payload_of_the_largest_size_passes(room: Room) -> None:
+    device = room.enter("a")
+    payload = b"x" * room.broker.configuration.limits.max_payload_bytes
+
+    assert device.publish("telemetry/site/a/weather", payload) != NOT_AUTHORIZED
+    assert device.ended == []
+
+
+def test_a_packet_over_the_limit_ends_the_connection_of_its_sender(room: Room) -> None:
+    device, other = room.enter("a"), room.enter("b")
+    payload = b"x" * room.broker.configuration.limits.max_packet_bytes
+
+    device.client.publish("telemetry/site/a/weather", payload, qos=0)
+
+    eventually(lambda: "Packet too large" in device.ended)
+    assert other.publish("telemetry/site/b/weather") != NOT_AUTHORIZED
