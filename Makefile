@@ -17,7 +17,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-versio
            --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check bench format lock docs clean mosquitto chromium
+.PHONY: help demo run test check bench tools format lock docs screenshots clean mosquitto chromium
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,12 +42,18 @@ check: $(DEV) ## format, lint, types, docs, then the tests
 bench: mosquitto $(DEV) ## the measurements, into build/bench.json [ROWS=name]
 	@$(BIN)/python -m bench $(if $(ROWS),--rows "$(ROWS)")
 
+tools: ## bring influxd here, which tests and STORE=influxdb need: on PATH, cached, or built
+	@stack/tools/influxd.sh
+
 format: $(DEV) ## format the code, and mend what the linter can
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
 
 docs: $(DEV) ## write docs/settings.md from the declarations
 	@$(BIN)/python -m docs.reference
+
+screenshots: mosquitto chromium $(DEV) ## take the pictures of the live page anew
+	@$(BIN)/python -m docs.screenshots
 
 lock: $(LOCK) ## pin what setup.cfg asks for, with hashes [UPGRADE=1]
 	@$(COMPILE) -o requirements/runtime.txt setup.cfg requirements/build.in \

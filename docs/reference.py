@@ -9,11 +9,19 @@ from pathlib import Path
 from api.settings import ApiSettings
 from ingest.settings import IngestSettings
 from sensors.settings import SensorsSettings
+from stack.setup.settings import SetupSettings
+from telemetry.audit.settings import AuditSettings
 from telemetry.settings import Declared, Settings, declarations
 
 PAGE = Path(__file__).with_name("settings.md")
 
-_SERVICES: tuple[type[Settings], ...] = (SensorsSettings, IngestSettings, ApiSettings)
+_SERVICES: tuple[type[Settings], ...] = (
+    SensorsSettings,
+    IngestSettings,
+    ApiSettings,
+    AuditSettings,
+    SetupSettings,
+)
 _HEAD = """# Settings
 
 Every service takes its settings from the environment and checks all of them before it opens a

@@ -5,39 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import typer
-from msgspec import Meta
 from rich.progress import track
 
-from stack.setup.influxdb import InfluxSetup, Plan, SetupError
-from telemetry.reading import Name
-from telemetry.settings import Secret, SettingError, Settings
-
-
-class SetupSettings(Settings, frozen=True, kw_only=True):
-    """What the set-up of a store is told."""
-
-    prefix: ClassVar[str] = "SETUP"
-
-    url: Annotated[str, Meta(description="InfluxDB's address")] = "http://127.0.0.1:8086"
-    operator_token: Annotated[
-        Secret, Meta(description="the token that may do everything; chosen at the first set-up")
-    ]
-    admin_password: Annotated[
-        Secret, Meta(description="the password of InfluxDB's own page, for the first set-up")
-    ]
-    org: Annotated[Name, Meta(description="the organisation")] = "denyut"
-    bucket: Annotated[Name, Meta(description="the bucket of readings")] = "telemetry"
-    retention_days: Annotated[
-        int, Meta(ge=1, le=36_500, description="how long readings are kept")
-    ] = 30
-
-    def plan(self) -> Plan:
-        """Return what there shall be."""
-        return Plan(org=self.org, bucket=self.bucket, retention_days=self.retention_days)
-
+from stack.setup.influxdb import InfluxSetup, SetupError
+from stack.setup.settings import SetupSettings
+from telemetry.settings import SettingError
 
 application = typer.Typer(
     add_completion=False,

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import msgspec
 import typer
@@ -10,18 +10,11 @@ from rich.console import Console
 
 from telemetry.audit import audit
 from telemetry.audit.report import render
+from telemetry.audit.settings import AuditSettings
 from telemetry.ledger import LedgerError, read_ledger
 from telemetry.settings import SettingError
 from telemetry.store import StoreError
 from telemetry.store.opening import open_store
-from telemetry.store.settings import StoreSettings
-
-
-class AuditSettings(StoreSettings, frozen=True, kw_only=True):
-    """Where the audit finds what is stored."""
-
-    prefix: ClassVar[str] = "AUDIT"
-
 
 application = typer.Typer(add_completion=False)
 

@@ -325,3 +325,17 @@ def test_the_page_rests_while_it_is_hidden(alive: Service, open_page: OpenPage) 
     assert (asked, page.locator("#live-text").text_content()) == ([], shown)
     page.evaluate(hide, False)
     eventually(lambda: page.locator("#live-text").text_content() != shown)
+
+
+def test_an_axis_tells_its_steps_apart(api: Service, open_page: OpenPage) -> None:
+    page = open_page(api)
+    labels = page.evaluate(
+        """async (ranges) => {
+          const { axis } = await import("/static/js/format.js");
+          const { valueTicks } = await import("/static/js/scale.js");
+          return ranges.map(([least, most]) => axis(valueTicks(least, most, 4)));
+        }""",
+        [[0, 1], [1013.02, 1013.31], [1234567, 1239999], [-3, 4], [0.0001, 0.0004], [5, 5]],
+    )
+    assert labels[1] == ["1,013", "1,013.1", "1,013.2", "1,013.3", "1,013.4"]
+    assert all(len(set(axis)) == len(axis) for axis in labels)

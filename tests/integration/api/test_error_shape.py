@@ -98,7 +98,7 @@ def test_readiness_names_the_store_that_is_away_and_the_broker(away: Client) -> 
     assert response.json == {
         "ready": False,
         "checks": {
-            "store": "does not answer (StoreMisconfigured)",
+            "store": "nowhere: unable to open database file",
             "broker": "not connected yet",
         },
     }

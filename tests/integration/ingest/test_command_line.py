@@ -33,7 +33,7 @@ def ingest(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[
         (
             "INGEST_STORE_URL",
             "nonsense",
-            "INGEST_STORE_URL='nonsense': sqlite:///PATH is allowed",
+            "INGEST_STORE_URL='nonsense': http://HOST:8086 or sqlite:///PATH is allowed",
         ),
         (
             "INGEST_TOPICS",
@@ -54,7 +54,7 @@ def test_a_bad_setting_is_one_line_and_exit_code_2(variable: str, value: str, li
 
 
 def test_a_missing_setting_is_named() -> None:
-    run = ingest()
+    run = ingest(INGEST_STORE_URL="sqlite:///unused.db")
 
     assert run.returncode == 2
     assert run.stderr.startswith("ingest: INGEST_PASSWORD (or INGEST_PASSWORD_FILE) is not set")
