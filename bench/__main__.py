@@ -10,11 +10,11 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-from stack.interrupts import stop_by_signals
 
 from bench import pipeline
 from bench.row import Measurement, Row
 from stack import StackError
+from stack.interrupts import stop_by_signals
 
 MEASUREMENTS: dict[str, Measurement] = {
     "pipeline-steady": pipeline.steady_rate,
