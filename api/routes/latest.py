@@ -22,6 +22,8 @@ def latest() -> Response:
 def device_latest(device: str) -> Response:
     """Answer with the latest reading of each of a device's measurements."""
     parameters(NoParameters)
-    known = room().device(device)
-    readings = room().questions.latest(device=known.device)
+    readings = room().questions.latest(device=device)
+    if not readings:
+        # Only now is it worth asking for all devices: is this one silent, or unknown?
+        room().device(device)
     return json_response(latest_answer(readings, room().settings.max_points))

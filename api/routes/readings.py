@@ -25,7 +25,11 @@ def readings() -> Response:
 def device_readings(device: str) -> Response:
     """Answer with readings of one device."""
     asked = parameters(DeviceReadingsParameters)
-    return json_response(_ask(asked, None, room().device(device).device))
+    answer = _ask(asked, None, device)
+    if not answer.readings:
+        # Only now is it worth asking for all devices: is this one silent, or unknown?
+        room().device(device)
+    return json_response(answer)
 
 
 def _ask(asked: DeviceReadingsParameters, site: str | None, device: str | None) -> ReadingsAnswer:
