@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from api.parameters import DeviceReadingsParameters, at_most
+from api.parameters import DeviceReadingsParameters, ReadingsParameters, at_most
 from api.problems import BadParameter
 from api.questions import Aggregation, Questions, now_ms
 from api.settings import ApiSettings
@@ -144,6 +144,6 @@ def _aggregation(
 
 
 def _except_site(asked: DeviceReadingsParameters, *named: str | None) -> str | None:
-    """Leave own figures out, unless the question names their place or one of their measurements."""
+    """Leave own figures out, unless a question to the fleet names their place or measurement."""
     is_named = any(named) or (asked.measurement or "").startswith(OWN_PREFIX)
-    return None if is_named else OWN_SITE
+    return None if is_named and isinstance(asked, ReadingsParameters) else OWN_SITE

@@ -1,7 +1,9 @@
+import pytest
+
 from api.status_board import StatusBoard
 from api.times import rfc3339
 from telemetry.store import Store
-from tests.integration.api.conftest import Asking, own_figures, reading
+from tests.integration.api.conftest import Asking, Client, own_figures, reading
 
 
 def names(answer: dict[str, list[dict[str, str]]]) -> list[str]:
@@ -69,6 +71,16 @@ def test_our_own_figures_are_no_devices(get: Asking, written: Store, now_ms: int
     assert [one["device"] for one in get("/v1/latest")["readings"]] == ["d1"]
     assert get("/v1/fleet")["devices"] == 1
     assert [one["device"] for one in get("/v1/readings")["readings"]] == ["d1"]
+
+
+@pytest.mark.parametrize(
+    "more", ["", "/latest", "/readings", "/readings?measurement=denyut_ingest"]
+)
+def test_a_service_of_ours_is_an_unknown_device(
+    client: Client, written: Store, now_ms: int, more: str
+) -> None:
+    written.write([own_figures("ingest", "ingest-1", now_ms, batches=1)])
+    assert client.get(f"/v1/devices/ingest-1{more}").status_code == 404
 
 
 def test_a_rare_device_is_found_among_many_own_figures(
