@@ -12,9 +12,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from api.questions import now_ms
 from api.settings import ApiSettings
-from api.status_board import OWN_PREFIX, OWN_SITE, StatusBoard
+from api.status_board import OWN_PREFIX, StatusBoard
 from telemetry import log
 from telemetry.metrics import Sample, as_values
+from telemetry.topics import OWN_SITE
 
 STATUSES = "status/+/+"
 _KEEPALIVE_SECONDS = 30

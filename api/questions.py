@@ -8,7 +8,6 @@ from msgspec import Struct
 
 from api.cache import AnswerCache
 from api.figures import Figures
-from api.status_board import OWN_SITE
 from telemetry.reading import Reading
 from telemetry.store import (
     Aggregate,
@@ -18,6 +17,7 @@ from telemetry.store import (
     Series,
     Store,
 )
+from telemetry.topics import OWN_SITE
 
 _MOST_FIGURES = 50_000
 

@@ -6,10 +6,11 @@ from api.parameters import DeviceReadingsParameters, ReadingsParameters, at_most
 from api.problems import BadParameter
 from api.questions import Aggregation, Questions, now_ms
 from api.settings import ApiSettings
-from api.status_board import OWN_PREFIX, OWN_SITE
+from api.status_board import OWN_PREFIX
 from api.times import rfc3339
 from telemetry.reading import Reading, Value
 from telemetry.store import Aggregate, Bucket, Resolution, Selection
+from telemetry.topics import OWN_SITE
 
 _HOUR_MS = 3_600_000
 

@@ -7,10 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from telemetry.reading import EpochMs
-from telemetry.topics import TopicError, checked_address
-
-OWN_SITE = "denyut"
-"""The site of our own services: their statuses and figures are not devices."""
+from telemetry.topics import OWN_SITE, TopicError, checked_address
 
 OWN_PREFIX = "denyut_"
 """How the measurements begin under which our own services report their figures."""

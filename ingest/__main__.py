@@ -1,26 +1,22 @@
 """Ingest's command line: `python -m ingest`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
-import uvloop
 
-from ingest.quarantine import Quarantine
+from ingest import quarantine_commands, spool_commands
+from ingest.commands import load_settings, run_or_fail
+from ingest.leaving import Departure
 from ingest.service import IngestService
 from ingest.settings import IngestSettings
-from telemetry import log
-from telemetry.settings import SettingError
-from telemetry.topics import TopicError
 
 application = typer.Typer(
     add_completion=False,
     help="Take readings from the broker, store them, acknowledge them.",
 )
-quarantine = typer.Typer(help="What could not be stored.", no_args_is_help=True)
-application.add_typer(quarantine, name="quarantine")
+application.add_typer(spool_commands.application, name="spool")
+application.add_typer(quarantine_commands.application, name="quarantine")
 
 
 @application.callback(invoke_without_command=True)
@@ -33,39 +29,39 @@ def default(context: typer.Context) -> None:
 @application.command()
 def run() -> None:
     """Run until SIGTERM or Ctrl-C; settings come from the environment (docs/settings.md)."""
-    try:
-        settings = IngestSettings.load()
-        log.configure("ingest", settings)
-        uvloop.run(_serve(settings))
-    except (SettingError, TopicError) as error:
-        _fail(f"INGEST_TOPICS: {error}" if isinstance(error, TopicError) else str(error))
-    except OSError as error:
-        _fail(str(error))
+    run_or_fail(_serve(load_settings(with_broker=True)))
 
 
-@quarantine.command("list")
-def list_quarantine(
-    folder: Annotated[Path, typer.Argument(help="the quarantine's folder")],
-    as_json: Annotated[bool, typer.Option("--json", help="whole records as JSON lines")] = False,
+@application.command()
+def leave(
+    client_id: Annotated[str, typer.Option(help="whose session and spool are to end")],
+    quiet_seconds: Annotated[
+        float, typer.Option(min=0.1, help="the session is empty when nothing came for so long")
+    ] = 2.0,
+    hand_to: Annotated[
+        Path | None,
+        typer.Option(help="another ingest's spool folder, which gets what is in this one's"),
+    ] = None,
 ) -> None:
-    """List what is in a quarantine: when, from which topic, and why it was not stored."""
-    if not folder.is_dir():
-        _fail(f"{folder}: no such folder")
-    for record in Quarantine(folder, budget_bytes=1).records():
-        if as_json:
-            print(msgspec.json.encode(record).decode())
-        else:
-            print(f"{record.time_ms} {record.topic} {len(record.payload)} bytes: {record.reason}")
+    """Leave for good: drain what the broker holds for an ingest that was stopped, end its session.
+
+    Its spool is stored, or handed on. Settings are those of the ingest that is to leave.
+    """
+    settings = load_settings(client_id=client_id, with_broker=True)
+    run_or_fail(_leave(settings, quiet_seconds, hand_to))
 
 
+# Parts of the service hold events of the running loop, so they are made inside it.
 async def _serve(settings: IngestSettings) -> None:
-    # Parts of the service hold events of the running loop, so they are made inside it.
     await IngestService(settings).serve()
 
 
-def _fail(message: str) -> None:
-    print(f"ingest: {message}", file=sys.stderr)
-    raise typer.Exit(2)
+async def _leave(settings: IngestSettings, quiet_seconds: float, hand_to: Path | None) -> None:
+    service = IngestService(settings, leaving=True)
+    departure = Departure(
+        service, quiet_seconds=quiet_seconds, say=lambda line: print(line, flush=True)
+    )
+    await departure.leave(hand_to)
 
 
 def main() -> None:

@@ -37,6 +37,10 @@ class Batch:
         """Return the message that brought the reading at `index`."""
         return self.messages[bisect_right(self._ends, index)]
 
+    def qos_of(self, index: int) -> int:
+        """Return the QoS level at which the reading at `index` came."""
+        return self.message_of(index).qos
+
     def overwritten(self) -> int:
         """Count the readings that stand at the series and time of another one of this batch."""
         slots = {(one.site, one.device, one.measurement, one.time_ms) for one in self.readings}

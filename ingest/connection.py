@@ -6,57 +6,140 @@ identifier means nothing there.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import gmqtt
 from gmqtt.mqtt.constants import MQTTCommands
+from msgspec import Struct
 
 from ingest.message import Message, Receipt, Receipts
 from ingest.tally import Tally
 
 _HELD_BACK = (MQTTCommands.PUBACK, MQTTCommands.PUBREC)
+_PUBCOMP = MQTTCommands.PUBCOMP
 _SUCCESS_BYTES = 2  # of a PUBACK or PUBREC without reason code: the packet identifier
+_LOOKS_PER_KEEPALIVE = 8
+SILENT_KEEPALIVES = 1.5
+SESSION_TAKEN_OVER = 0x8E
+
+
+class Will(Struct, frozen=True):
+    """What the broker publishes, retained, when the connection breaks."""
+
+    topic: str
+    payload: bytes
+
+
+class Unreleased:
+    """The QoS 2 messages that were acknowledged with PUBREC and not released with PUBREL yet.
+
+    They belong to the session and outlive a connection: one that comes again is answered, and not
+    handed on a second time [MQTT-4.3.3-10]. It is known by its content as well, since Mosquitto
+    2.0.11 may have one packet identifier on its way twice.
+    """
+
+    def __init__(self) -> None:
+        self._digests: dict[int, int] = {}
+
+    def add(self, packet_id: int, digest: int) -> None:
+        """Note a message whose PUBREC leaves now."""
+        self._digests[packet_id] = digest
+
+    def release(self, packet_id: int) -> None:
+        """Forget a message: the broker will not send it again."""
+        self._digests.pop(packet_id, None)
+
+    def holds(self, packet_id: int, digest: int) -> bool:
+        """Tell whether this very message was acknowledged before."""
+        return self._digests.get(packet_id) == digest
+
+    def clear(self) -> None:
+        """Forget all: the session is another one."""
+        self._digests.clear()
+
+
+class Receiver(Protocol):
+    """What takes a connection's messages; its methods must not raise."""
+
+    def accept(self, message: Message) -> None:
+        """Take a reading's message over."""
+
+    def notice(self, topic: str, payload: bytes) -> None:
+        """Take word of the broker itself, or of another ingest."""
+
+    async def room(self) -> None:
+        """Wait until more can be taken: the socket is not read meanwhile."""
 
 
 class Connection(gmqtt.Client):  # type: ignore[misc]
-    """Receives messages as they come, and acknowledges those whose receipts are released.
-
-    `on_arrival` takes each message and must not raise; `room` is awaited before the socket is read
-    on, so that TCP pushes back on the broker.
-    """
+    """Receives messages as they come, and acknowledges those whose receipts are released."""
 
     def __init__(
         self,
         client_id: str,
+        receiver: Receiver,
         *,
-        on_arrival: Callable[[Message], None],
-        room: Callable[[], Awaitable[None]],
+        notices: Sequence[str],
+        unreleased: Unreleased,
         tally: Tally,
+        will: Will | None = None,
         **properties: int,
     ) -> None:
+        last_word = gmqtt.Message(will.topic, will.payload, qos=1, retain=True) if will else None
         # Acknowledging "optimistically", gmqtt calls our hook below just before the message.
         super().__init__(
-            client_id, clean_session=False, optimistic_acknowledgement=True, **properties
+            client_id,
+            clean_session=False,
+            optimistic_acknowledgement=True,
+            will_message=last_word,
+            **properties,
         )
-        self._on_arrival = on_arrival
-        self._wait_for_room = room
+        self._receiver = receiver
+        self._noticed = tuple(notices)
+        self._unreleased = unreleased
         self._tally = tally
         self._arriving: Receipt | None = None
-        self._suback: asyncio.Future[tuple[int, ...]] = asyncio.get_running_loop().create_future()
+        self._answers: asyncio.Queue[tuple[int, ...]] = asyncio.Queue()
+        self.session_present = False
+        self.end_reason: int | None = None
         self.receipts = Receipts(self._acknowledge)
         self.lost = asyncio.Event()
+        self.on_connect = self._connected
         self.on_message = self._message
         self.on_disconnect = self._disconnected
-        self.on_subscribe = self._subscribed
+        self.on_subscribe = self._answered
+        self.on_unsubscribe = self._answered
 
     async def reconnect(self, delay: bool = False) -> None:
         """Do not reconnect: the source opens a new connection, with its own pace."""
 
-    async def subscribe_to(self, filters: list[str]) -> tuple[int, ...]:
-        """Subscribe at QoS 2; return the broker's answer for each filter (128 and up: refused)."""
-        self.subscribe([gmqtt.Subscription(one, qos=2) for one in filters])
-        return await self._suback
+    async def subscribe_to(self, filters: Sequence[str], *, qos: int) -> tuple[int, ...]:
+        """Subscribe; return the broker's answer for each filter (128 and up: refused)."""
+        self.subscribe([gmqtt.Subscription(one, qos=qos) for one in filters])
+        return await self._answers.get()
+
+    async def unsubscribe_from(self, filters: Sequence[str]) -> None:
+        """Unsubscribe from filters of which some may be unknown to the broker."""
+        for one in filters:
+            self.unsubscribe(one)
+            await self._answers.get()
+
+    async def watch(self) -> None:
+        """Ping where the connection is quiet; return when it was silent for too long.
+
+        gmqtt's own watch waits for two keepalives, and takes an unread socket for a silent one.
+        """
+        self._connection._keep_connection_callback.cancel()
+        while not self.lost.is_set():
+            await asyncio.sleep(self._keepalive / _LOOKS_PER_KEEPALIVE)
+            now_s = time.monotonic()
+            silent_seconds = now_s - self._connection._last_data_in
+            if silent_seconds >= SILENT_KEEPALIVES * self._keepalive:
+                return
+            quiet_since_s = min(self._connection._last_data_in, self._connection._last_data_out)
+            if now_s - quiet_since_s >= self._keepalive / 2:
+                self._connection._send_ping_request()
 
     def drop(self) -> None:
         """Close the socket without a word, as after a failure; the session stays at the broker."""
@@ -79,8 +162,8 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
     async def _room_or_keepalive(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(self._keepalive / 2):
-                    return await self._wait_for_room()
+                async with asyncio.timeout(self._keepalive / 4):
+                    return await self._receiver.room()
             except TimeoutError:
                 # Nothing was read because we did not look: no reason to think the broker dead.
                 self._connection._last_data_in = time.monotonic()
@@ -88,8 +171,10 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
     def _send_command_with_mid(self, cmd: int, mid: int, dup: bool, reason_code: int = 0) -> None:
         if cmd in _HELD_BACK:
             self._arriving = self.receipts.owe(cmd, mid)
-        else:
-            super()._send_command_with_mid(cmd, mid, dup, reason_code)
+            return
+        if cmd == _PUBCOMP:
+            self._unreleased.release(mid)
+        super()._send_command_with_mid(cmd, mid, dup, reason_code)
 
     def _acknowledge(self, receipts: list[Receipt]) -> None:
         if not self.is_connected:
@@ -99,6 +184,8 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
             packets += bytes((receipt.command, _SUCCESS_BYTES)) + receipt.packet_id.to_bytes(
                 2, "big"
             )
+            if receipt.command == MQTTCommands.PUBREC:
+                self._unreleased.add(receipt.packet_id, receipt.digest)
         self._connection.send_package(packets)
         self._tally.acknowledged_messages += len(receipts)
 
@@ -111,25 +198,46 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
         properties: dict[str, Any],
     ) -> None:
         receipt, self._arriving = self._arriving, None
+        dup = bool(properties["dup"])
+        if receipt is not None and qos == 2 and self._is_repeated(receipt, topic, payload, dup):
+            self._tally.duplicate_messages += 1
+            self._finish(receipt)
+            return
+        if isinstance(topic, str) and topic.startswith(self._noticed):
+            self._receiver.notice(topic, payload)
+            if receipt is not None:
+                self._finish(receipt)
+            return
         content_type = properties.get("content_type")
-        self._on_arrival(
+        self._receiver.accept(
             Message(
                 topic,
                 payload,
                 qos,
                 time.time_ns() // 1_000_000,
-                bool(properties["dup"]),
+                dup,
                 content_type[0] if content_type else None,
                 receipt,
             )
         )
 
-    def _disconnected(self, _client: object, _packet: object, *_rest: object) -> None:
+    def _is_repeated(self, receipt: Receipt, topic: str | bytes, payload: bytes, dup: bool) -> bool:
+        receipt.digest = hash((topic, payload))
+        return dup and self._unreleased.holds(receipt.packet_id, receipt.digest)
+
+    def _finish(self, receipt: Receipt) -> None:
+        receipt.pending = 0
+        self.receipts.release()
+
+    def _connected(self, _client: object, flags: int, _result: int, _properties: object) -> None:
+        self.session_present = bool(flags & 1)
+
+    def _disconnected(self, _client: object, packet: object, *_rest: object) -> None:
+        # The broker's DISCONNECT has a reason; the end of the socket, which follows, has none.
+        if isinstance(packet, bytes) and packet and not self.lost.is_set():
+            self.end_reason = packet[0]
         self.receipts.forget()
         self.lost.set()
 
-    def _subscribed(
-        self, _client: object, _mid: int, granted: tuple[int, ...], _properties: object
-    ) -> None:
-        if not self._suback.done():
-            self._suback.set_result(granted)
+    def _answered(self, _client: object, _mid: int, codes: tuple[int, ...], *_rest: object) -> None:
+        self._answers.put_nowait(codes)

@@ -9,16 +9,18 @@ from msgspec import Struct
 class Receipt:
     """What a source owes the sender of one message: an acknowledgement, once every part is durable.
 
-    `pending` counts the parts (a batch, a quarantine record) that are not durable yet.
+    `pending` counts the parts (a batch, a quarantine record) that are not durable yet; `digest`
+    stands for the content of a QoS 2 message, by which a connection knows it again.
     """
 
-    __slots__ = ("command", "packet_id", "pending", "receipts")
+    __slots__ = ("command", "digest", "packet_id", "pending", "receipts")
 
     def __init__(self, receipts: "Receipts", command: int, packet_id: int) -> None:
         self.receipts = receipts
         self.command = command
         self.packet_id = packet_id
         self.pending = 0
+        self.digest = 0
 
 
 class Receipts:

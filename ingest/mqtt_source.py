@@ -1,19 +1,29 @@
 """The way in by MQTT: a durable session at the broker, resumed on every connection."""
 
 import asyncio
+import time
 from contextlib import suppress
+from pathlib import Path
 
 import gmqtt.mqtt.handler
 
 from ingest.backoff import Backoff
-from ingest.connection import Connection
-from ingest.pipeline import Pipeline
+from ingest.broker_watch import DROPPED_TOPIC, BrokerWatch
+from ingest.connection import SESSION_TAKEN_OVER, Connection, Unreleased, Will
+from ingest.intake import Intake
+from ingest.members import STATUSES, Members
+from ingest.message import Message
+from ingest.session_memory import SessionMemory
 from ingest.settings import IngestSettings
 from ingest.tally import Tally
 from telemetry import log
 from telemetry.topics import TopicRouter
 
 _REFUSED = 0x80
+_FIRST_PAUSE_SECONDS = 0.2
+_LONGEST_PAUSE_SECONDS = 10.0
+_GOODBYE_SECONDS = 2.0
+_NOTICED = (DROPPED_TOPIC, STATUSES.removesuffix("+"))
 _logger = log.get(__name__)
 
 
@@ -22,34 +32,77 @@ class BrokerRefusal(Exception):
 
 
 class MqttSource:
-    """Hands the broker's messages to the pipeline, and reconnects as often as it takes."""
+    """Hands the broker's messages to the intake, and reconnects as often as it takes.
+
+    With `leaving` it takes over the session and unsubscribes, so that only what the broker holds
+    for it still comes.
+    """
 
     def __init__(
-        self, settings: IngestSettings, router: TopicRouter, pipeline: Pipeline, tally: Tally
+        self,
+        settings: IngestSettings,
+        router: TopicRouter,
+        intake: Intake,
+        tally: Tally,
+        *,
+        leaving: bool = False,
     ) -> None:
         self._settings = settings
-        self._pipeline = pipeline
+        self._intake = intake
         self._tally = tally
+        self._leaving = leaving
         self._filters = _filters(router, settings.share_group)
+        self._memory = SessionMemory(Path(settings.data_dir), settings.client_id)
+        self._had_session = bool(self._memory.filters())
+        self._watch = BrokerWatch(tally)
+        self._members = Members(settings.client_id, settings.share_group, tally)
+        self._unreleased = Unreleased()
         self._connection: Connection | None = None
         self._reading = asyncio.Event()
         self._reading.set()
+        self.last_message_s = time.monotonic()
         self.problem: str | None = "not connected yet"
 
     async def run(self) -> None:
         """Keep a connection until cancelled."""
-        backoff = Backoff(0.2, 10.0)
+        backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
         while True:
+            # The broker's answers come behind the messages it holds: these need room.
+            await self.room()
+            began_s = time.monotonic()
             try:
-                connection = await self._connect()
-                backoff.reset()
-                await connection.lost.wait()
-                self._note("the connection was lost")
+                await self._stay(await self._connect())
             except (OSError, TimeoutError, BrokerRefusal) as error:
                 self._note(str(error) or type(error).__name__)
             except gmqtt.mqtt.handler.MQTTConnectError as error:
                 self._note(f"the broker refuses the connection: {error}")
+            # Two clients with one id throw each other out: they must not do so without a pause.
+            if time.monotonic() - began_s > _LONGEST_PAUSE_SECONDS:
+                backoff.reset()
             await asyncio.sleep(backoff.next_seconds())
+
+    def accept(self, message: Message) -> None:
+        """Hand a message on; of the Receiver protocol."""
+        self.last_message_s = time.monotonic()
+        self._intake.accept(message)
+
+    def notice(self, topic: str, payload: bytes) -> None:
+        """Take the broker's drop counter or another member's status; of the Receiver protocol."""
+        if topic == DROPPED_TOPIC:
+            self._watch.take(payload)
+        else:
+            self._members.take(topic, payload)
+
+    async def room(self) -> None:
+        """Wait until reading may go on; of the Receiver protocol."""
+        await self._reading.wait()
+        await self._intake.room()
+
+    async def mind_members(self) -> None:
+        """Name those members of the group that are away and have not left, until cancelled."""
+        while True:
+            self._members.name_orphans()
+            await asyncio.sleep(1.0)
 
     def pause(self) -> None:
         """Take no more messages; those taken can still be acknowledged."""
@@ -57,48 +110,117 @@ class MqttSource:
 
     async def disconnect(self) -> None:
         """Say goodbye to the broker, which keeps the session and the subscription."""
-        if self._connection is not None and self._connection.is_connected:
-            with suppress(OSError, TimeoutError):
-                async with asyncio.timeout(2.0):
-                    await self._connection.disconnect()
+        connection = self._connection
+        if connection is not None and connection.is_connected:
+            if self._settings.share_group:
+                self._say(connection, self._members.status("offline"))
+            await self._say_goodbye(connection)
+
+    async def end_session(self) -> bool:
+        """Let the broker forget the session and its status; False where there is no connection."""
+        connection = self._connection
+        if connection is None or not connection.is_connected:
+            return False
+        if self._settings.share_group:
+            self._say(connection, b"")
+        await self._say_goodbye(connection, session_expiry_interval=0)
+        self._memory.forget()
+        return True
 
     async def _connect(self) -> Connection:
         settings = self._settings
+        grouped = bool(settings.share_group) and not self._leaving
         connection = Connection(
             settings.client_id,
-            on_arrival=self._pipeline.accept,
-            room=self._room,
+            self,
+            notices=_NOTICED,
+            unreleased=self._unreleased,
             tally=self._tally,
+            will=Will(self._members.topic, self._members.status("offline")) if grouped else None,
             session_expiry_interval=settings.session_expiry_seconds,
             receive_maximum=settings.receive_maximum,
         )
-        connection.set_auth_credentials(settings.username, settings.password.value)
+        connection.set_auth_credentials(settings.username, settings.password.reread().value)
         try:
             async with asyncio.timeout(settings.connect_timeout_seconds):
                 await connection.connect(
                     settings.broker_host, settings.broker_port, keepalive=settings.keepalive_seconds
                 )
-                await self._subscribe(connection)
+                self._note_session(connection)
+                await self._settle_subscriptions(connection)
         except BaseException:
             connection.drop()
             raise
+        if grouped:
+            self._say(connection, self._members.status("online"))
         self._connection = connection
         self._tally.connects += 1
         self.problem = None
         _logger.info("connected to the broker", client_id=settings.client_id)
         return connection
 
-    async def _subscribe(self, connection: Connection) -> None:
-        granted = await connection.subscribe_to(self._filters)
-        for topic_filter, code in zip(self._filters, granted, strict=True):
+    async def _stay(self, connection: Connection) -> None:
+        """Use a connection until it is lost, or silent for too long."""
+        lost = asyncio.create_task(connection.lost.wait(), name="connection lost")
+        watch = asyncio.create_task(connection.watch(), name="keepalive")
+        try:
+            await asyncio.wait((lost, watch), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            lost.cancel()
+            watch.cancel()
+        if not connection.lost.is_set():
+            self._tally.link_timeouts += 1
+            connection.drop()
+            self._note("the broker was silent for 1.5 keepalives")
+        elif connection.end_reason == SESSION_TAKEN_OVER:
+            self._tally.session_takeovers += 1
+            _logger.error("another client uses our client id", client_id=self._settings.client_id)
+            self.problem = f"another client uses the client id {self._settings.client_id}"
+        else:
+            self._note("the connection was lost")
+
+    def _note_session(self, connection: Connection) -> None:
+        if connection.session_present:
+            return
+        self._unreleased.clear()
+        if self._had_session:
+            self._tally.sessions_lost += 1
+            _logger.error("the broker has lost our session: what it held for us is gone")
+
+    async def _settle_subscriptions(self, connection: Connection) -> None:
+        """Subscribe to what is wanted; unsubscribe from what the session has beyond that."""
+        remembered = self._memory.filters() if connection.session_present else set()
+        wanted = set() if self._leaving else set(self._filters)
+        # Noted before it is asked for: a crash in between leaves nothing unknown behind.
+        self._memory.remember(remembered | wanted)
+        unwanted = remembered - wanted
+        if self._leaving:
+            unwanted |= {*self._filters, *self._notices()}
+        await connection.unsubscribe_from(sorted(unwanted))
+        if not self._leaving:
+            await self._subscribe(connection, self._filters, qos=2)
+            await self._subscribe(connection, self._notices(), qos=0)
+            self._memory.remember(wanted)
+            self._had_session = True
+
+    async def _subscribe(self, connection: Connection, filters: list[str], *, qos: int) -> None:
+        granted = await connection.subscribe_to(filters, qos=qos)
+        for topic_filter, code in zip(filters, granted, strict=True):
             if code >= _REFUSED:
                 raise BrokerRefusal(
                     f"the broker refuses the subscription {topic_filter}: {code:#x}"
                 )
 
-    async def _room(self) -> None:
-        await self._reading.wait()
-        await self._pipeline.room()
+    def _notices(self) -> list[str]:
+        return [DROPPED_TOPIC, *([STATUSES] if self._settings.share_group else [])]
+
+    def _say(self, connection: Connection, status: bytes) -> None:
+        connection.publish(self._members.topic, status, qos=1, retain=True)
+
+    async def _say_goodbye(self, connection: Connection, **properties: int) -> None:
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await connection.disconnect(**properties)
 
     def _note(self, problem: str) -> None:
         if self.problem != problem:

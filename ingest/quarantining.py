@@ -3,13 +3,24 @@
 import asyncio
 from collections.abc import Callable
 
+from msgspec import Struct
+
 from ingest.backoff import Backoff
 from ingest.message import Receipt, settle
 from ingest.quarantine import Quarantine, QuarantineRecord
 from ingest.tally import Tally
 from telemetry import log
 
+_GROUP_BYTES = 8_000_000
 _logger = log.get(__name__)
+
+
+class _Waiting(Struct, frozen=True):
+    """A record on its way, whom to tell when it is there, and how many readings it counts for."""
+
+    record: QuarantineRecord
+    receipt: Receipt | None
+    readings: int
 
 
 class Quarantining:
@@ -18,7 +29,7 @@ class Quarantining:
     def __init__(self, quarantine: Quarantine, tally: Tally) -> None:
         self._quarantine = quarantine
         self._tally = tally
-        self._waiting: list[tuple[QuarantineRecord, Receipt | None]] = []
+        self._waiting: list[_Waiting] = []
         self._filled = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -26,11 +37,11 @@ class Quarantining:
         self.held_bytes = 0
         self.problem: str | None = None
 
-    def put(self, record: QuarantineRecord, receipt: Receipt | None) -> None:
+    def put(self, record: QuarantineRecord, receipt: Receipt | None, *, readings: int = 1) -> None:
         """Take a record over; its receipt gets one more part that is not durable yet."""
         if receipt is not None:
             receipt.pending += 1
-        self._waiting.append((record, receipt))
+        self._waiting.append(_Waiting(record, receipt, readings))
         self.held_bytes += len(record.payload)
         self._idle.clear()
         self._filled.set()
@@ -39,19 +50,29 @@ class Quarantining:
         """Write group after group until cancelled."""
         while True:
             await self._filled.wait()
-            self._filled.clear()
-            group, self._waiting = self._waiting, []
-            records = [record for record, _receipt in group]
-            await self._keep(records)
-            self._count(records)
-            settle([receipt for _record, receipt in group if receipt is not None])
+            group = self._next_group()
+            await self._keep([one.record for one in group])
+            self._count(group)
+            settle([one.receipt for one in group if one.receipt is not None])
             self.on_durable()
             if not self._waiting:
+                self._filled.clear()
                 self._idle.set()
 
     async def drained(self) -> None:
         """Wait until every record is on the disk."""
         await self._idle.wait()
+
+    def _next_group(self) -> list[_Waiting]:
+        """Take the oldest records, as far as they fit into one write."""
+        size, count = 0, 0
+        for one in self._waiting:
+            size += len(one.record.payload)
+            if count and size > _GROUP_BYTES:
+                break
+            count += 1
+        group, self._waiting = self._waiting[:count], self._waiting[count:]
+        return group
 
     async def _keep(self, records: list[QuarantineRecord]) -> None:
         backoff = Backoff(0.2, 5.0)
@@ -73,7 +94,8 @@ class Quarantining:
             self._tally.quarantine_evicted += evicted
             _logger.error("the quarantine is full: its oldest files are gone", files=evicted)
 
-    def _count(self, records: list[QuarantineRecord]) -> None:
-        self._tally.quarantined += len(records)
-        self._tally.in_flight -= len(records)
-        self.held_bytes -= sum(len(record.payload) for record in records)
+    def _count(self, group: list[_Waiting]) -> None:
+        readings = sum(one.readings for one in group)
+        self._tally.quarantined += readings
+        self._tally.in_flight -= readings
+        self.held_bytes -= sum(len(one.record.payload) for one in group)

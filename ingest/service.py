@@ -3,15 +3,20 @@
 import asyncio
 import signal
 import time
-from pathlib import Path
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from ingest.intake import Intake
 from ingest.mqtt_source import MqttSource
 from ingest.pipeline import Pipeline
 from ingest.quarantine import Quarantine
 from ingest.quarantining import Quarantining
 from ingest.settings import IngestSettings
+from ingest.spool import Spool
+from ingest.spooling import Spooling
+from ingest.store_writer import StoreWriter
 from ingest.tally import Tally, samples
 from telemetry import log
 from telemetry.health import Check
@@ -19,29 +24,34 @@ from telemetry.healthserver import serve_health
 from telemetry.latency import Latencies
 from telemetry.metrics import Sample, as_values
 from telemetry.reading import Reading
+from telemetry.store import StoreError
 from telemetry.store.opening import open_store
-from telemetry.topics import TopicRouter, parse_templates
+from telemetry.topics import OWN_SITE, TopicRouter, parse_templates
 
 _STORE_CHECK_SECONDS = 2.0
 _logger = log.get(__name__)
 
 
 class IngestService:
-    """All parts of one ingest process."""
+    """All parts of one ingest process; with `leaving` its source takes leave of the broker."""
 
-    def __init__(self, settings: IngestSettings) -> None:
+    def __init__(self, settings: IngestSettings, *, leaving: bool = False) -> None:
         self._settings = settings
         self.tally = Tally()
         self._latencies = Latencies()
         self._stopping = asyncio.Event()
+        tally, latencies = self.tally, self._latencies
         router = TopicRouter(parse_templates(settings.topics))
-        store = open_store(settings)
-        quarantine = Quarantine(Path(settings.data_dir) / "quarantine", settings.quarantine_bytes)
-        self._quarantining = Quarantining(quarantine, self.tally)
+        self.spool = Spool(settings.spool_folder, settings.spool_bytes)
+        quarantine = Quarantine(settings.quarantine_folder, settings.quarantine_bytes)
+        self._quarantining = Quarantining(quarantine, tally)
+        self.intake = Intake(settings, self._quarantining, router, tally)
+        self._writer = StoreWriter(open_store(settings), tally)
+        self.spooling = Spooling(self.spool, self._writer, self._quarantining, tally, latencies)
         self._pipeline = Pipeline(
-            settings, store, self._quarantining, router, self.tally, self._latencies
+            settings, self.intake, self._writer, self.spooling, tally, latencies
         )
-        self._source = MqttSource(settings, router, self._pipeline, self.tally)
+        self.source = MqttSource(settings, router, self.intake, tally, leaving=leaving)
 
     async def serve(self) -> None:
         """Run until SIGTERM or SIGINT, then finish what was begun."""
@@ -55,7 +65,7 @@ class IngestService:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Run until `stop`, then finish what was begun."""
+        """Run until `stop`, then finish what was begun. Raises SpoolInUse."""
         health = serve_health(
             "ingest",
             self._settings.http_host,
@@ -64,40 +74,63 @@ class IngestService:
             samples=self._samples,
             routes={"/latency": self._latency_page},
         )
-        async with health as port:
+        async with health as port, self.working():
             _logger.info("serving health and metrics", port=port)
-            await self._run()
-
-    async def _run(self) -> None:
-        parts = {
-            "pipeline": self._pipeline.run(),
-            "quarantine": self._quarantining.run(),
-            "source": self._source.run(),
-            "store check": self._mind_store(),
-            "figures": self._store_figures(),
-        }
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(part, name=name) for name, part in parts.items()]
             await self._stopping.wait()
             await self._finish()
-            for task in tasks:
-                task.cancel()
-        self._pipeline.close()
+
+    @asynccontextmanager
+    async def working(self, *, connected: bool = True) -> AsyncIterator[None]:
+        """Keep the parts at work meanwhile; not `connected`, without the broker."""
+        self.spooling.open()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(part, name=name)
+                    for name, part in self._parts(connected=connected).items()
+                ]
+                yield
+                for task in tasks:
+                    task.cancel()
+        finally:
+            self._pipeline.count_dropped()
+            self._writer.close()
+            self.spooling.close()
+
+    async def drain(self) -> None:
+        """Make durable what is held, without delay."""
+        await self._pipeline.drain()
+        await self._quarantining.drained()
+
+    def _parts(self, *, connected: bool) -> dict[str, Coroutine[None, None, None]]:
+        parts = {
+            "pipeline": self._pipeline.run(),
+            "spool": self.spooling.run(),
+            "quarantine": self._quarantining.run(),
+            "store check": self._mind_store(),
+        }
+        if connected:
+            parts |= {
+                "source": self.source.run(),
+                "members": self.source.mind_members(),
+                "figures": self._store_figures(),
+            }
+        return parts
 
     async def _finish(self) -> None:
-        _logger.info("stopping: what is held is written and acknowledged first")
-        self._source.pause()
+        _logger.info("stopping: what is held is made durable and acknowledged first")
+        self.source.pause()
         try:
             async with asyncio.timeout(self._settings.stop_seconds):
-                await self._pipeline.drain()
+                await self.drain()
         except TimeoutError:
             held = self.tally.in_flight
             _logger.warning("stopped before all was written; the broker keeps it", readings=held)
-        await self._source.disconnect()
+        await self.source.disconnect()
 
     async def _mind_store(self) -> None:
         while True:
-            await self._pipeline.check_store()
+            await self._writer.check()
             await asyncio.sleep(_STORE_CHECK_SECONDS)
 
     async def _store_figures(self) -> None:
@@ -105,16 +138,21 @@ class IngestService:
             await asyncio.sleep(self._settings.figures_interval_ms / 1000)
             now_ms = time.time_ns() // 1_000_000
             values = as_values(self._samples())
-            own = Reading("denyut", self._settings.client_id, "denyut_ingest", now_ms, values)
-            await self._pipeline.write_own(own)
+            own = Reading(OWN_SITE, self._settings.client_id, "denyut_ingest", now_ms, values)
+            try:
+                # They are outside all counts, and the next ones tell the same.
+                await self._writer.write([own], give_up_at_s=time.monotonic())
+            except StoreError as error:
+                _logger.info("own figures were not stored", problem=str(error))
 
     def _samples(self) -> list[Sample]:
         return list(samples(self.tally, self._latencies))
 
     def _checks(self) -> dict[str, Check]:
         return {
-            "broker": lambda: self._source.problem,
-            "store": lambda: self._pipeline.store_problem,
+            "broker": lambda: self.source.problem,
+            "store": lambda: self._writer.problem,
+            "spool": lambda: self.spooling.problem,
             "quarantine": lambda: self._quarantining.problem,
         }
 

@@ -1,5 +1,6 @@
 """The settings of ingest; `docs/settings.md` is made from them."""
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -9,6 +10,7 @@ from telemetry.settings import Secret
 from telemetry.store.settings import StoreSettings
 from telemetry.topics import READINGS
 
+DEFAULT_DATA_DIR = "data/ingest"
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 
@@ -47,7 +49,24 @@ class IngestSettings(StoreSettings, frozen=True, kw_only=True):
         int,
         Meta(ge=1, le=65_535, description="unacknowledged messages asked of the broker at once"),
     ] = 20_000
-    data_dir: Annotated[str, Meta(description="the folder of the quarantine")] = "data/ingest"
+    data_dir: Annotated[
+        str, Meta(description="the folder of spool, quarantine and the session's memory")
+    ] = DEFAULT_DATA_DIR
+    spool_dir: Annotated[
+        str, Meta(description="the folder of the spool; empty for `spool` in the data folder")
+    ] = ""
+    spool_bytes: Annotated[
+        int, Meta(ge=1_000_000, description="the spool's disk budget; past it reading stops")
+    ] = 1_000_000_000
+    spool_after_ms: Annotated[
+        int,
+        Meta(
+            ge=0, le=3_600_000, description="how long the store may be away before batches go there"
+        ),
+    ] = 5_000
+    quarantine_dir: Annotated[
+        str, Meta(description="the folder of the quarantine; empty for `quarantine` likewise")
+    ] = ""
     quarantine_bytes: Annotated[
         int, Meta(ge=1_000_000, description="the quarantine's disk budget; its oldest file goes")
     ] = 64_000_000
@@ -77,3 +96,15 @@ class IngestSettings(StoreSettings, frozen=True, kw_only=True):
     ] = 10_000
     http_host: Annotated[str, Meta(description="where health and metrics are served")] = "127.0.0.1"
     http_port: Annotated[Port, Meta(description="the port of health and metrics; 0 is any")] = 9101
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where the spool is."""
+        return Path(self.spool_dir) if self.spool_dir else Path(self.data_dir) / "spool"
+
+    @property
+    def quarantine_folder(self) -> Path:
+        """Where the quarantine is."""
+        return (
+            Path(self.quarantine_dir) if self.quarantine_dir else Path(self.data_dir) / "quarantine"
+        )

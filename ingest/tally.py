@@ -30,6 +30,8 @@ class Tally:
     dropped: dict[DropReason, int] = field(default_factory=lambda: dict.fromkeys(DROP_REASONS, 0))
     taken_over: int = 0
     spooled: int = 0
+    spool_bytes: int = 0
+    replayed: int = 0
     repeated: int = 0
     overwritten: int = 0
     left_out_values: int = 0
@@ -37,8 +39,15 @@ class Tally:
     batches: int = 0
     write_seconds: float = 0.0
     write_retries: int = 0
+    store_refusals: int = 0
     connects: int = 0
+    link_timeouts: int = 0
+    session_takeovers: int = 0
+    sessions_lost: int = 0
+    orphans: int = 0
+    broker_dropped: int = 0
     acknowledged_messages: int = 0
+    duplicate_messages: int = 0
     quarantine_evicted: int = 0
 
     @property
@@ -60,14 +69,15 @@ def samples(tally: Tally, latencies: Latencies) -> Iterator[Sample]:
         dropped = tally.dropped[reason]
         yield Sample("dropped_readings", dropped, "QoS 0 readings dropped.", {"reason": reason})
     yield from _counters(tally)
-    yield Sample("in_flight_readings", tally.in_flight, "Readings held in memory.", kind="gauge")
+    yield from _gauges(tally)
+    yield from _session_counters(tally)
     yield from _latency_samples(latencies)
 
 
 def _counters(tally: Tally) -> Iterator[Sample]:
     yield Sample("quarantined_readings", tally.quarantined, "Readings put into quarantine.")
-    yield Sample("spooled_readings", tally.spooled, "Readings in the spool.", kind="gauge")
-    yield Sample("taken_over_readings", tally.taken_over, "Readings found in the spool at start.")
+    yield Sample("taken_over_readings", tally.taken_over, "Readings found in the spool.")
+    yield Sample("replayed_readings", tally.replayed, "Readings stored out of the spool.")
     yield Sample("repeated_readings", tally.repeated, "Readings delivered again.")
     yield Sample(
         "overwritten_readings", tally.overwritten, "Readings of a batch at one series and time."
@@ -78,9 +88,30 @@ def _counters(tally: Tally) -> Iterator[Sample]:
     yield Sample("batches", tally.batches, "Batches the store confirmed.")
     yield Sample("write_seconds", tally.write_seconds, "Time spent in the store's writes.")
     yield Sample("write_retries", tally.write_retries, "Writes that had to be repeated.")
-    yield Sample("connects", tally.connects, "Connections that the broker accepted.")
+    yield Sample("store_refusals", tally.store_refusals, "Writes refused for want of rights.")
     yield Sample(
         "quarantine_evicted_files", tally.quarantine_evicted, "Quarantine files that had to go."
+    )
+
+
+def _gauges(tally: Tally) -> Iterator[Sample]:
+    for name, value, about in (
+        ("in_flight_readings", tally.in_flight, "Readings held in memory."),
+        ("spooled_readings", tally.spooled, "Readings in the spool."),
+        ("spool_bytes", tally.spool_bytes, "Size of the spool on the disk."),
+        ("orphan_members", tally.orphans, "Members of the group that are away and did not leave."),
+    ):
+        yield Sample(name, value, about, kind="gauge")
+
+
+def _session_counters(tally: Tally) -> Iterator[Sample]:
+    yield Sample("connects", tally.connects, "Connections that the broker accepted.")
+    yield Sample("link_timeouts", tally.link_timeouts, "Connections given up for their silence.")
+    yield Sample("session_takeovers", tally.session_takeovers, "Times another took our client id.")
+    yield Sample("sessions_lost", tally.sessions_lost, "Times the broker had lost our session.")
+    yield Sample("broker_dropped_messages", tally.broker_dropped, "Messages the broker dropped.")
+    yield Sample(
+        "duplicate_messages", tally.duplicate_messages, "QoS 2 messages sent again, passed over."
     )
 
 

@@ -92,6 +92,11 @@ def parse_lines(text: str) -> Iterator[Point | BadLine]:
             position = match.end()
 
 
+def parse_readings(text: str) -> list[Reading]:
+    """Return the readings that `format_line` wrote; LineProtocolError where one is none."""
+    return [_reading(point) for point in parse_lines(text)]
+
+
 @lru_cache(_KNOWN_SERIES)
 def _series_key(measurement: str, device: str, site: str) -> str:
     # Tags sorted by key, as InfluxDB stores them: it need not sort them again.
@@ -140,6 +145,23 @@ def _point(match: re.Match[str]) -> Point | BadLine:
         return BadLine(match[0].rstrip("\n"), str(error))
     time = int(match["time"]) if match["time"] else None
     return Point(_unescape(match["measurement"]), tags, fields, time)
+
+
+def _reading(point: Point | BadLine) -> Reading:
+    if isinstance(point, BadLine):
+        raise LineProtocolError(f"{point.reason}: {point.text[:64]!r}")
+    boot_ms, seq = point.fields.pop("boot", None), point.fields.pop("seq", None)
+    if point.time is None or not {"site", "device"} <= point.tags.keys():
+        raise LineProtocolError(f"a point of {point.measurement} is not a reading of ours")
+    return Reading(
+        point.tags["site"],
+        point.tags["device"],
+        point.measurement,
+        point.time,
+        point.fields,
+        None if boot_ms is None else int(boot_ms),
+        None if seq is None else int(seq),
+    )
 
 
 def _unescape(text: str) -> str:

@@ -10,6 +10,9 @@ from telemetry.reading import NAME_RULE, Address
 
 READINGS = "telemetry/{site}/{device}/{measurement}"
 
+OWN_SITE = "denyut"
+"""The site of our own services: their statuses and figures are not devices."""
+
 FormatName = Literal["native", "flat", "line"]
 FORMAT_NAMES: tuple[FormatName, ...] = get_args(FormatName)
 

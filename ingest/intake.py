@@ -1,0 +1,194 @@
+"""The intake: a message is decoded, its readings join a batch, what is none goes to quarantine.
+
+It knows no protocol. A source hands it messages with `accept`, and waits for `room` before it reads
+more: that bounds what ingest holds, in readings and bytes.
+"""
+
+import asyncio
+from collections import deque
+
+from ingest.batch import Batch, RecentlySeen
+from ingest.message import Message
+from ingest.quarantine import QuarantineRecord
+from ingest.quarantining import Quarantining
+from ingest.settings import IngestSettings
+from ingest.tally import Tally
+from telemetry import log
+from telemetry.payload import PayloadError, decode
+from telemetry.reading import Reading
+from telemetry.topics import Route, TopicError, TopicRouter
+
+_AHEAD_MS = 5 * 60 * 1000  # how far ahead a device's clock may be
+_REOPEN_SHARE = 0.75  # reading goes on when so much of what may be held is left
+_logger = log.get(__name__)
+
+
+class Intake:
+    """Batches of decoded readings, waiting to be made durable in the order of their arrival.
+
+    `idle` is set while no batch waits or is being made durable.
+    """
+
+    def __init__(
+        self,
+        settings: IngestSettings,
+        quarantining: Quarantining,
+        router: TopicRouter,
+        tally: Tally,
+    ) -> None:
+        self._settings = settings
+        self._quarantining = quarantining
+        quarantining.on_durable = self.mind_room
+        self._router = router
+        self._tally = tally
+        self._seen = RecentlySeen()
+        self._open = Batch()
+        self._closed: deque[Batch] = deque()
+        self._held_bytes = 0
+        self._filled = asyncio.Event()
+        self._full = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._lingers = True
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    def accept(self, message: Message) -> None:
+        """Take a message over; never raises. The source then releases the message's own part."""
+        self._tally.messages += 1
+        try:
+            self._decode(message)
+        except (PayloadError, TopicError) as error:
+            self._reject(message, str(error))
+        except Exception as error:
+            # Whatever it is, the message must end somewhere: unkept it would block the window.
+            _logger.exception("a message could not be handled and goes to quarantine")
+            self._reject(message, f"not handled: {error!r}")
+        if message.receipt is not None:
+            message.receipt.pending -= 1
+
+    async def room(self) -> None:
+        """Wait until there is room for more messages."""
+        await self._room.wait()
+
+    async def next_batch(self) -> Batch:
+        """Wait for readings and, for a moment, for others of their batch; return the oldest."""
+        await self._filled.wait()
+        if not self._closed:
+            await self._linger()
+        batch = self._closed.popleft() if self._closed else self._take_open()
+        if not self._closed and not self._open:
+            self._filled.clear()
+        return batch
+
+    def hurry(self) -> None:
+        """Let no batch wait for more readings from now on."""
+        self._lingers = False
+        self._full.set()
+
+    def release(self, batch: Batch) -> None:
+        """Note that a batch is durable: what it held is free."""
+        self._held_bytes -= batch.payload_bytes
+        if not self._closed and not self._open:
+            self.idle.set()
+        self.mind_room()
+
+    def mind_room(self) -> None:
+        """Open or close the gate, by what is held."""
+        readings = self._tally.in_flight / self._settings.held_readings
+        held_bytes = self._held_bytes + self._quarantining.held_bytes
+        share = max(readings, held_bytes / self._settings.held_bytes)
+        if share >= 1:
+            self._room.clear()
+        elif share < _REOPEN_SHARE:
+            self._room.set()
+
+    def quarantine(self, message: Message, reason: str, index: int | None = None) -> None:
+        """Send a message, or one reading of it, to quarantine; it was counted before."""
+        topic = message.topic
+        record = QuarantineRecord(
+            message.arrival_ms,
+            topic if isinstance(topic, str) else topic.decode("utf-8", "backslashreplace"),
+            message.qos,
+            reason,
+            message.payload,
+            message.content_type,
+            index,
+        )
+        self._quarantining.put(record, message.receipt)
+
+    def held_at_qos_0(self) -> int:
+        """Return how many readings wait here that nobody will send again."""
+        return sum(batch.by_qos[0] for batch in (*self._closed, self._open))
+
+    def _decode(self, message: Message) -> None:
+        if len(message.payload) > self._settings.payload_bytes:
+            raise PayloadError(f"a payload of {len(message.payload)} bytes is too large")
+        route = self._route(message)
+        decoded = decode(
+            message.payload,
+            route.address,
+            arrival_ms=message.arrival_ms,
+            content_type=message.content_type,
+            template_format=route.format,
+        )
+        self._tally.left_out_values += decoded.left_out
+        for rejected in decoded.rejected:
+            self._reject(message, rejected.reason, rejected.index)
+        readings = self._within_retention(message, decoded.readings)
+        if readings:
+            self._add(message, readings)
+
+    def _route(self, message: Message) -> Route:
+        if isinstance(message.topic, bytes):
+            raise TopicError("the topic is not UTF-8")
+        return self._router.route(message.topic)
+
+    def _within_retention(self, message: Message, readings: list[Reading]) -> list[Reading]:
+        newest = message.arrival_ms + _AHEAD_MS
+        oldest = message.arrival_ms - self._settings.retention_hours * 3_600_000
+        if all(oldest <= reading.time_ms <= newest for reading in readings):
+            return readings
+        kept = []
+        for index, reading in enumerate(readings):
+            if oldest <= reading.time_ms <= newest:
+                kept.append(reading)
+            else:
+                part = index if len(readings) > 1 else None
+                self._reject(message, f"time {reading.time_ms} ms is out of range", part)
+        return kept
+
+    def _add(self, message: Message, readings: list[Reading]) -> None:
+        repeats = self._seen.count_repeats(readings)
+        if not repeats and message.dup and message.qos:
+            repeats = len(readings)
+        self._tally.repeated += repeats
+        self._tally.received[message.qos] += len(readings)
+        self._tally.in_flight += len(readings)
+        self._held_bytes += len(message.payload)
+        self._open.add(message, readings, repeats)
+        self.idle.clear()
+        self._filled.set()
+        if len(self._open) >= self._settings.batch_readings:
+            self._closed.append(self._take_open())
+            self._full.set()
+        self.mind_room()
+
+    def _reject(self, message: Message, reason: str, index: int | None = None) -> None:
+        self._tally.received[message.qos] += 1
+        self._tally.in_flight += 1
+        self.quarantine(message, reason, index)
+        self.mind_room()
+
+    def _take_open(self) -> Batch:
+        batch, self._open = self._open, Batch()
+        return batch
+
+    async def _linger(self) -> None:
+        if self._lingers:
+            self._full.clear()
+            try:
+                async with asyncio.timeout(self._settings.flush_interval_ms / 1000):
+                    await self._full.wait()
+            except TimeoutError:
+                pass

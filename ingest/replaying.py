@@ -1,0 +1,73 @@
+"""A person's replays: what is in the spool or in quarantine, once more on its way to the store."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from ingest.message import Message
+from ingest.quarantine import Quarantine, QuarantineRecord, read_segment
+from ingest.service import IngestService
+from ingest.settings import IngestSettings
+
+_NO_SPOOLING_MS = 3_600_000
+_POLL_SECONDS = 0.05
+
+Say = Callable[[str], None]
+
+
+async def replay_spool(settings: IngestSettings, say: Say) -> int:
+    """Store what is in the spool; return how many readings. Raises SpoolInUse, OSError."""
+    service = IngestService(settings)
+    async with service.working(connected=False):
+        left = service.tally.spooled
+        while service.tally.spooled:
+            if service.tally.spooled != left:
+                left = service.tally.spooled
+                say(f"{left:,} readings are left")
+            await asyncio.sleep(_POLL_SECONDS)
+        await service.drain()
+    return service.tally.replayed
+
+
+async def replay_quarantine(settings: IngestSettings, say: Say) -> tuple[int, int]:
+    """Decode and store again what is in quarantine; return how many were stored and kept again.
+
+    What still cannot be stored comes back into quarantine, with its reason of now.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        # A running ingest holds the real spool; nothing is to go there anyhow.
+        apart = {"spool_dir": folder, "spool_after_ms": _NO_SPOOLING_MS}
+        service = IngestService(msgspec.structs.replace(settings, **apart))
+        quarantine = Quarantine(settings.quarantine_folder, settings.quarantine_bytes)
+        async with service.working(connected=False):
+            for path in await asyncio.to_thread(quarantine.close_segments):
+                for message in _messages(path):
+                    await service.intake.room()
+                    service.intake.accept(message)
+                await service.drain()
+                path.unlink()
+                say(f"{path.name}: done")
+    return sum(service.tally.written), service.tally.quarantined
+
+
+def _messages(path: Path) -> Iterator[Message]:
+    """Yield the messages of a file; of a pack each bad reading is a record, the message is one."""
+    last: QuarantineRecord | None = None
+    for record in read_segment(path):
+        if last is None or _content(record) != _content(last):
+            topic: str | bytes = record.topic
+            yield Message(
+                topic,
+                record.payload,
+                record.qos,
+                record.time_ms,
+                content_type=record.content_type,
+            )
+        last = record
+
+
+def _content(record: QuarantineRecord) -> tuple[int, str, bytes]:
+    return record.time_ms, record.topic, record.payload

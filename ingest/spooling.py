@@ -1,0 +1,207 @@
+"""Into the spool while the store is away, and back from it, in order, beside what comes live."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from ingest.batch import Batch
+from ingest.message import Receipts, settle
+from ingest.quarantine import QuarantineRecord
+from ingest.quarantining import Quarantining
+from ingest.spool import Spool, SpoolFull
+from ingest.spool_segment import Record
+from ingest.store_writer import StoreWriter
+from ingest.tally import Tally
+from telemetry import log
+from telemetry.latency import Latencies
+from telemetry.lineprotocol import LineProtocolError, format_line, parse_readings
+from telemetry.payload.native import encode_native
+from telemetry.reading import Address, Reading
+from telemetry.store import Refused, StoreError
+from telemetry.topics import READINGS, TopicTemplate
+
+_LOOK_SECONDS = 1.0  # how often a folder without segments is looked at for some handed on
+_TOPICS = TopicTemplate.parse(READINGS)
+_logger = log.get(__name__)
+
+
+class Spooling:
+    """Takes batches from the event loop, and gives them to the store when it is back.
+
+    A replay and a live batch take turns at the store, so neither waits for more than one of the
+    other. A record is removed when the store, or the quarantine, has all of it.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        writer: StoreWriter,
+        quarantining: Quarantining,
+        tally: Tally,
+        latencies: Latencies,
+    ) -> None:
+        self._spool = spool
+        self._writer = writer
+        self._quarantining = quarantining
+        self._tally = tally
+        self._latencies = latencies
+        self._filled = asyncio.Event()
+        self.problem: str | None = None
+
+    def open(self) -> None:
+        """Lock the spool and take over what is in it. Raises SpoolInUse and OSError."""
+        self._note_taken_over(self._spool.open())
+
+    def close(self) -> None:
+        """Let the spool's folder go."""
+        self._spool.close()
+
+    async def take(self, batch: Batch) -> list[Refused] | None:
+        """Make a batch durable in the spool; return the readings that no line can hold.
+
+        None, and `problem` says why, where the disk or its budget has no room.
+        """
+        order = sorted(range(len(batch)), key=batch.qos_of)
+        lines, refused = _format(batch, order)
+        by_qos = list(batch.by_qos)
+        for one in refused:
+            by_qos[batch.qos_of(one.index)] -= 1
+        try:
+            if lines:
+                await asyncio.to_thread(
+                    self._spool.append, lines, (by_qos[0], by_qos[1], by_qos[2])
+                )
+        except (OSError, SpoolFull) as error:
+            self._note_problem(str(error))
+            return None
+        self.problem = None
+        self._tally.spool_bytes = self._spool.bytes
+        self._filled.set()
+        return refused
+
+    async def run(self) -> None:
+        """Replay what is in the spool until cancelled."""
+        while True:
+            # Cleared before the look, so that what comes after it is not overlooked.
+            self._filled.clear()
+            if not await self._replay_oldest():
+                self._note_taken_over(await asyncio.to_thread(self._spool.take_over))
+                await self._wait_filled()
+
+    async def drain(self, told: Callable[[int], None]) -> None:
+        """Replay until the spool is empty; `told` hears how many readings are left."""
+        while await self._replay_oldest():
+            told(self._tally.spooled)
+
+    async def _wait_filled(self) -> None:
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await self._filled.wait()
+        except TimeoutError:
+            pass
+
+    async def _replay_oldest(self) -> bool:
+        try:
+            record = await asyncio.to_thread(self._spool.oldest)
+        except OSError as error:
+            self._note_problem(str(error))
+            await asyncio.sleep(_LOOK_SECONDS)
+            return True
+        if record is None:
+            return False
+        await (self._replay(record) if record.is_whole else self._give_up(record))
+        await asyncio.to_thread(self._spool.remove, record)
+        self._tally.spool_bytes = self._spool.bytes
+        return True
+
+    async def _replay(self, record: Record) -> None:
+        readings = await asyncio.to_thread(parse_readings, record.lines.decode())
+        refused = await self._write_until_stored(readings)
+        written = list(record.by_qos)
+        for one in refused:
+            written[_level(record.by_qos, one.index)] -= 1
+        await self._quarantine(
+            [_quarantine_record(readings[one.index], record, one) for one in refused],
+            of_spooled=len(refused),
+        )
+        for qos in range(3):
+            self._tally.written[qos] += written[qos]
+        self._tally.spooled -= sum(written)
+        self._tally.replayed += sum(written)
+        self._tally.batches += 1
+        confirmed_ms = time.time_ns() // 1_000_000
+        self._latencies.record("late", [confirmed_ms - one.time_ms for one in readings])
+
+    async def _write_until_stored(self, readings: Sequence[Reading]) -> list[Refused]:
+        while True:
+            try:
+                return await self._writer.write(readings)
+            except StoreError:
+                continue  # the writer has noted it, and keeps the pace
+
+    async def _give_up(self, record: Record) -> None:
+        """Put a record whose lines are not what was written into quarantine, for a person."""
+        _logger.error("a record of the spool is damaged", path=str(record.path), at=record.start)
+        kept = QuarantineRecord(
+            time_ms=time.time_ns() // 1_000_000,
+            topic="",
+            qos=2,
+            reason=f"a damaged record of the spool, of {record.readings} readings",
+            payload=record.lines,
+        )
+        await self._quarantine([kept], of_spooled=record.readings)
+
+    async def _quarantine(self, records: list[QuarantineRecord], *, of_spooled: int) -> None:
+        """Return once the records are durable; they count as so many readings of the spool."""
+        if not records:
+            return
+        durable = asyncio.Event()
+        receipt = Receipts(lambda _ready: durable.set()).owe(0, 0)
+        self._tally.spooled -= of_spooled
+        self._tally.in_flight += of_spooled
+        for number, record in enumerate(records):
+            readings = of_spooled - len(records) + 1 if number == 0 else 1
+            self._quarantining.put(record, receipt, readings=readings)
+        settle([receipt])
+        await durable.wait()
+
+    def _note_taken_over(self, readings: int) -> None:
+        self._tally.taken_over += readings
+        self._tally.spooled += readings
+        self._tally.spool_bytes = self._spool.bytes
+        if readings:
+            _logger.info("took over readings from the spool", readings=readings)
+
+    def _note_problem(self, problem: str) -> None:
+        if self.problem is None:
+            _logger.error(
+                "the spool cannot be used; reading stops when memory is full", why=problem
+            )
+        self.problem = problem
+
+
+def _format(batch: Batch, order: list[int]) -> tuple[bytes, list[Refused]]:
+    lines: list[str] = []
+    refused: list[Refused] = []
+    for index in order:
+        try:
+            lines.append(format_line(batch.readings[index]))
+        except LineProtocolError as error:
+            refused.append(Refused(index, str(error)))
+    text = "\n".join(lines)
+    return (f"{text}\n".encode() if lines else b""), refused
+
+
+def _level(by_qos: tuple[int, int, int], index: int) -> int:
+    """Return the QoS level of a record's reading: they stand in the order of their levels."""
+    return 0 if index < by_qos[0] else 1 if index < by_qos[0] + by_qos[1] else 2
+
+
+def _quarantine_record(reading: Reading, record: Record, refused: Refused) -> QuarantineRecord:
+    return QuarantineRecord(
+        time_ms=time.time_ns() // 1_000_000,
+        topic=_TOPICS.topic(Address(reading.site, reading.device, reading.measurement)),
+        qos=_level(record.by_qos, refused.index),
+        reason=refused.reason,
+        payload=encode_native(reading),
+    )

@@ -1,0 +1,142 @@
+"""The one way to the store: one call at a time, and after a failure no sooner than it may be.
+
+Batches, replays from the spool, own figures and checks all go through it, so that a store in
+trouble sees one caller, whose pace slows down.
+"""
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from ingest.backoff import Backoff
+from ingest.tally import Tally
+from telemetry import log
+from telemetry.reading import Reading
+from telemetry.store import Refused, Store, StoreError, StoreMisconfigured, StoreThrottled
+
+_FIRST_PAUSE_SECONDS = 0.2
+_LONGEST_PAUSE_SECONDS = 5.0
+_LEAST_MISCONFIGURED_SECONDS = 1.0
+_CHECKED_LATELY_SECONDS = 2.0
+_logger = log.get(__name__)
+
+Answer = TypeVar("Answer")
+
+
+class StoreWriter:
+    """Calls the store in a thread of its own; `problem` is what is wrong with it, or None."""
+
+    def __init__(self, store: Store, tally: Tally) -> None:
+        self._store = store
+        self._tally = tally
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        self._turn = asyncio.Lock()
+        self._backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
+        self._not_before_s = 0.0
+        self._away_since_s: float | None = None
+        self._called_s = -math.inf
+        self._failure: StoreError | None = None
+        self._check_problem: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """What the store answered last, where that was no success."""
+        return str(self._failure) if self._failure is not None else self._check_problem
+
+    @property
+    def away_seconds(self) -> float:
+        """For how long no write has succeeded; 0 while they do."""
+        return 0.0 if self._away_since_s is None else time.monotonic() - self._away_since_s
+
+    async def write(
+        self, readings: Sequence[Reading], *, give_up_at_s: float = math.inf
+    ) -> list[Refused]:
+        """Store the readings when it is their turn; return those that the store will never take.
+
+        Raises StoreError after a try that failed. Also, without a try, where the turn does not come
+        until `give_up_at_s` (of `time.monotonic`): then it is the failure of the last one.
+        """
+        await self._wait_for_pace(give_up_at_s)
+        async with self._turn:
+            # Whoever had the turn before may have failed meanwhile.
+            if self._failure is not None and self._pause_seconds > 0:
+                raise self._failure
+            began_s = time.monotonic()
+            try:
+                refused = await self._call(lambda: self._store.write(readings))
+            except StoreError as error:
+                self._note_failure(error, began_s)
+                raise
+            self._note_success()
+            self._tally.write_seconds += time.monotonic() - began_s
+            return refused
+
+    async def check(self) -> None:
+        """Ask the store whether it would answer, unless a write has just shown that."""
+        lately = time.monotonic() - self._called_s < _CHECKED_LATELY_SECONDS
+        if lately or self._failure is not None or self._turn.locked():
+            return
+        async with self._turn:
+            try:
+                await self._call(self._store.check)
+                self._check_problem = None
+            except StoreError as error:
+                if self._check_problem is None:
+                    _logger.warning("the store does not answer its check", problem=str(error))
+                self._check_problem = str(error)
+
+    def close(self) -> None:
+        """Let the store go; a call that still waits for it is left to end alone."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._store.close()
+
+    @property
+    def _pause_seconds(self) -> float:
+        return self._not_before_s - time.monotonic()
+
+    async def _wait_for_pace(self, give_up_at_s: float) -> None:
+        while self._failure is not None and self._pause_seconds > 0:
+            left_seconds = give_up_at_s - time.monotonic()
+            if left_seconds <= 0:
+                raise self._failure
+            await asyncio.sleep(min(self._pause_seconds, left_seconds))
+
+    async def _call(self, ask: Callable[[], Answer]) -> Answer:
+        self._called_s = time.monotonic()
+        return await asyncio.get_running_loop().run_in_executor(self._thread, ask)
+
+    def _note_success(self) -> None:
+        if self._failure is not None:
+            _logger.info("the store takes readings again", away_seconds=round(self.away_seconds, 1))
+        self._failure = self._check_problem = self._away_since_s = None
+        self._backoff.reset()
+
+    def _note_failure(self, error: StoreError, began_s: float) -> None:
+        self._tally.write_retries += 1
+        if isinstance(error, StoreMisconfigured):
+            self._tally.store_refusals += 1
+        self._log_failure(error)
+        if self._away_since_s is None:
+            self._away_since_s = began_s
+        self._failure = error
+        self._not_before_s = time.monotonic() + self._next_pause_seconds(error)
+
+    def _next_pause_seconds(self, error: StoreError) -> float:
+        pause = self._backoff.next_seconds()
+        if isinstance(error, StoreThrottled):
+            # Longer than asked, never shorter, so that replicas do not return at one moment.
+            return max(pause, error.retry_after_seconds * random.uniform(1.0, 1.1))  # noqa: S311
+        if isinstance(error, StoreMisconfigured):
+            return max(pause, _LEAST_MISCONFIGURED_SECONDS)
+        return pause
+
+    def _log_failure(self, error: StoreError) -> None:
+        if isinstance(error, StoreMisconfigured):
+            if not isinstance(self._failure, StoreMisconfigured):
+                _logger.error("the store refuses everything", problem=str(error))
+        elif self._failure is None:
+            _logger.warning("the store is away; readings are held", problem=str(error))
