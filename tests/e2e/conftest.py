@@ -1,7 +1,6 @@
 """What end-to-end tests share: a real InfluxDB as the store, or the word why there is none."""
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -10,7 +9,7 @@ from stack.local import LocalStack
 
 
 @pytest.fixture
-def influxd(local: LocalStack) -> Iterator[Influxd]:
+def influxd(local: LocalStack) -> Influxd:
     """A real InfluxDB, set up, as the store of the test's stack."""
     try:
         find_influxd()
@@ -18,4 +17,4 @@ def influxd(local: LocalStack) -> Iterator[Influxd]:
         if os.environ.get("REQUIRE_INFLUXDB"):
             raise
         pytest.skip(str(error))
-    yield local.start_influxdb()
+    return local.start_influxdb()
