@@ -36,16 +36,16 @@ def reading_through_the_api() -> Iterator[Row]:
         direct = _session(local)
         http_client = http.client.HTTPConnection(api.host, api.port, timeout=10)
         start, stop = _rfc3339(now_ms - _HOUR_MS), _rfc3339(now_ms)
+        hour = f"/v1/devices/node-1/readings?start={start}&stop={stop}&every=10s&aggregate=mean"
         paths = {
             "latest": "/v1/devices/node-1/latest",
-            "1 h at 10 s": "/v1/devices/node-1/readings"
-            f"?start={start}&stop={stop}&every=10s&aggregate=mean",
+            "1 h at 10 s": hour,
+            "1 h at 10 s of two named fields": f"{hour}&fields=a,b",
         }
         asked = {
             "latest": questions.latest_question(None, "node-1"),
-            "1 h at 10 s": questions.aggregate_question(
-                _selection(now_ms), 10_000, "mean", 10_000, rolled_up=False
-            ),
+            "1 h at 10 s": _hour_question(now_ms, None),
+            "1 h at 10 s of two named fields": _hour_question(now_ms, ("a", "b")),
         }
         flux = _flux_questions(start, stop)
         with InfluxDBClient(url=server.url, token=_operator(local), org="denyut") as client:
@@ -139,23 +139,40 @@ def _fill_an_hour(local: LocalStack, now_ms: int) -> None:
     for device in range(20):
         store.write(
             [
-                Reading("s", f"node-{device}", "m", now_ms - n * 1000, {"a": n / 7, "b": 2.0}, 1, n)
+                # A switch among the numbers, as devices have them.
+                Reading(
+                    "s",
+                    f"node-{device}",
+                    "m",
+                    now_ms - n * 1000,
+                    {"a": n / 7, "b": 2.0, "on": n % 2 == 0},
+                    1,
+                    n,
+                )
                 for n in range(3600)
             ]
         )
     store.close()
 
 
-def _selection(now_ms: int) -> Selection:
-    return Selection(start_ms=now_ms - _HOUR_MS, stop_ms=now_ms, device="node-1")
+def _hour_question(now_ms: int, fields: tuple[str, ...] | None) -> questions.Question:
+    selection = Selection(
+        start_ms=now_ms - _HOUR_MS, stop_ms=now_ms, device="node-1", fields=fields
+    )
+    return questions.aggregate_question(selection, 10_000, "mean", 10_000, rolled_up=False)
 
 
 def _flux_questions(start: str, stop: str) -> dict[str, str]:
     device = '|> filter(fn: (r) => r.device == "node-1")'
+    hour = f'from(bucket: "telemetry") |> range(start: {start}, stop: {stop}) {device}'
+    means = "|> aggregateWindow(every: 10s, fn: mean, createEmpty: false)"
+    # Without a choice of fields, booleans among them fail the whole query: they go by their type.
+    numbers = '|> filter(fn: (r) => types.isType(v: r._value, type: "float"))'
+    named = '|> filter(fn: (r) => r._field == "a" or r._field == "b")'
     return {
         "latest": f'from(bucket: "telemetry") |> range(start: -2h) {device} |> last()',
-        "1 h at 10 s": f'from(bucket: "telemetry") |> range(start: {start}, stop: {stop}) {device}'
-        " |> aggregateWindow(every: 10s, fn: mean, createEmpty: false)",
+        "1 h at 10 s": f'import "types"\n{hour} {numbers} {means}',
+        "1 h at 10 s of two named fields": f"{hour} {named} {means}",
     }
 
 

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -15,11 +16,13 @@ from stack.workspace import write_private
 from telemetry.settings import Secret
 
 VERSION = "2.9.1"
+_SUPPORTED = re.compile(r"InfluxDB v?2\.[789]\.")
 _HTTP_SECONDS = 2.0
 # One unbounded GROUP BY time() of InfluxQL can take all memory: with a limit it is an error.
 _LIMITS = {
     "INFLUXD_INFLUXQL_MAX_SELECT_BUCKETS": "100000",
     "INFLUXD_INFLUXQL_MAX_SELECT_SERIES": "100000",
+    "INFLUXD_PPROF_DISABLED": "true",
 }
 
 
@@ -30,7 +33,7 @@ class InfluxdMissing(StackError):
 def find_influxd() -> Path:
     """Return the path of influxd: on PATH, else where `make tools` puts it."""
     on_path = shutil.which("influxd")
-    if on_path is not None and _is_version_2(on_path):
+    if on_path is not None and _is_supported(on_path):
         return Path(on_path)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     built = cache / "denyut" / "tools" / f"influxd-{VERSION}" / "influxd"
@@ -39,11 +42,12 @@ def find_influxd() -> Path:
     return built
 
 
-def _is_version_2(path: str) -> bool:
+def _is_supported(path: str) -> bool:
+    """Tell whether a program says that it is influxd 2.7 to 2.9, as stack/tools/influxd.sh does."""
     asked = subprocess.run(  # noqa: S603
         [path, "version"], capture_output=True, text=True, timeout=30, check=False
     )
-    return asked.stdout.startswith("InfluxDB 2.") or asked.stdout.startswith("InfluxDB v2.")
+    return _SUPPORTED.match(asked.stdout) is not None
 
 
 def set_up(url: str, folder: Path, tokens: Path) -> None:

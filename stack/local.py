@@ -23,7 +23,7 @@ from stack import StackError
 from stack.broker import Broker
 from stack.influxdb import Influxd, set_up
 from stack.ports import PortReservation, reserve_port
-from stack.process import GRACE_SECONDS, ROOMS, Process
+from stack.process import GRACE_SECONDS, READY_SECONDS, ROOMS, Process
 from stack.services import Fleet, Place, Service
 from stack.workspace import Workspace
 from telemetry.store import Store
@@ -168,6 +168,7 @@ class LocalStack:
         broker: Broker | None = None,
         settings: Mapping[str, str] = _NO_SETTINGS,
         module: str = "ingest",
+        ready_seconds: float = READY_SECONDS,
     ) -> Service:
         """Start an ingest service; several need client ids of their own.
 
@@ -178,7 +179,8 @@ class LocalStack:
             "DATA_DIR": str(self._folder(client_id)),
             **self._mqtt(access.INGEST, client_id, broker),
         }
-        return self._start(Service([module], self._place("INGEST", client_id, told, settings)))
+        service = Service([module], self._place("INGEST", client_id, told, settings))
+        return self._start(service, ready_seconds)
 
     def start_api(
         self,
@@ -187,10 +189,12 @@ class LocalStack:
         broker: Broker | None = None,
         port: int | None = None,
         settings: Mapping[str, str] = _NO_SETTINGS,
+        ready_seconds: float = READY_SECONDS,
     ) -> Service:
         """Start the API, on a free port unless one is given."""
         told = {**self._store("api"), **self._mqtt(access.API, client_id, broker)}
-        return self._start(Service(["api"], self._place("API", client_id, told, settings, port)))
+        service = Service(["api"], self._place("API", client_id, told, settings, port))
+        return self._start(service, ready_seconds)
 
     def start_fleet(
         self,
@@ -262,10 +266,10 @@ class LocalStack:
         environment = self._environment(variables, settings)
         return Place(client_id, environment, self._log_path(client_id), HOST, port)
 
-    def _start(self, process: AnyProcess) -> AnyProcess:
+    def _start(self, process: AnyProcess, ready_seconds: float = READY_SECONDS) -> AnyProcess:
         # Noted before it starts: one that never becomes ready has to be stopped as well.
         self._processes.append(process)
-        process.start()
+        process.start(ready_seconds=ready_seconds)
         return process
 
     def _first_broker(self) -> Broker:

@@ -64,7 +64,13 @@ def format_line(reading: Reading) -> str:
 
     Raises LineProtocolError for what line protocol cannot carry (a newline in a name, NaN).
     """
-    fields = [_field(name, value) for name, value in reading.values.items()]
+    fields = []
+    for name, value in reading.values.items():
+        # Most values are floats: they are written here, without a call.
+        if value.__class__ is float and math.isfinite(value):
+            fields.append(f"{_field_key(name)}={value!r}")
+        else:
+            fields.append(_field(name, value))
     if reading.boot_ms is not None:
         fields.append(f"boot={reading.boot_ms}i")
     if reading.seq is not None:
@@ -119,10 +125,8 @@ def _field_key(name: str) -> str:
 
 
 def _field(name: str, value: Value) -> str:
-    if value.__class__ is float:
-        if not math.isfinite(value):
-            raise LineProtocolError(f"{name}={value} is not a number that can be stored")
-        return f"{_field_key(name)}={value!r}"
+    if isinstance(value, float) and not math.isfinite(value):
+        raise LineProtocolError(f"{name}={value} is not a number that can be stored")
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'{_field_key(name)}="{escaped}"'

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from telemetry.reading import Reading, Value
+from telemetry.reading import MAX_INT64, Reading, Value
 
 Aggregate = Literal[
     "mean", "min", "max", "sum", "count", "first", "last", "p50", "p90", "p95", "p99"
@@ -65,8 +65,7 @@ class Selection(Struct, frozen=True, kw_only=True):
     """Which readings: of a site, device and measurement (None is any), start <= time < stop.
 
     With `fields`, only these, and only readings that have one of them, told without boot and
-    sequence number; `except_site` leaves a
-    site out of a question for all of them.
+    sequence number; `except_site` leaves a site out of a question for all of them.
     """
 
     start_ms: int
@@ -76,6 +75,9 @@ class Selection(Struct, frozen=True, kw_only=True):
     measurement: str | None = None
     fields: tuple[str, ...] | None = None
     except_site: str | None = None
+
+
+EVERYTHING = Selection(start_ms=0, stop_ms=MAX_INT64 // 1_000_000)
 
 
 class Bucket(Struct, frozen=True):
@@ -162,8 +164,11 @@ class Store(Protocol):
     def sequence_counts(self) -> Iterator[SequenceCount]:
         """Yield, per device and boot, how many readings are stored and the greatest number."""
 
-    def sequences(self) -> Iterator[StoredSequence]:
-        """Yield every stored reading that has a boot and a sequence number."""
+    def sequences(self, selection: Selection = EVERYTHING) -> Iterator[StoredSequence]:
+        """Yield the stored readings that have a boot and a sequence number, one by one.
+
+        The selection's fields do not count.
+        """
 
     def close(self) -> None:
         """Let go of files and connections."""

@@ -14,6 +14,7 @@ import msgspec
 
 from telemetry.reading import MAX_INT64, Reading, Value
 from telemetry.store import (
+    EVERYTHING,
     Aggregate,
     Aggregated,
     Bucket,
@@ -110,9 +111,10 @@ _COUNTS = """
 SELECT device, boot_ms, count(*), max(seq) FROM reading JOIN series ON series_id = id
 WHERE boot_ms IS NOT NULL AND seq IS NOT NULL GROUP BY device, boot_ms ORDER BY device, boot_ms
 """
-_SEQUENCES = """
-SELECT site, device, measurement, time_ms, boot_ms, seq FROM reading JOIN series ON series_id = id
-WHERE boot_ms IS NOT NULL AND seq IS NOT NULL
+_SEQUENCES = f"""
+SELECT site, device, measurement, time_ms, boot_ms, seq
+FROM series CROSS JOIN reading ON series_id = id
+WHERE {_SELECTED} AND boot_ms IS NOT NULL AND seq IS NOT NULL
 """
 
 _STEPS_BETWEEN_LOOKS = 10_000  # of SQLite's virtual machine: less than a millisecond
@@ -203,10 +205,10 @@ class SQLiteStore:
         for row in self._all(_COUNTS):
             yield SequenceCount(*row)
 
-    def sequences(self) -> Iterator[StoredSequence]:
-        """Yield the identity and place of every stored reading that has them."""
+    def sequences(self, selection: Selection = EVERYTHING) -> Iterator[StoredSequence]:
+        """Yield the identity and place of the selected readings that have them."""
         with self._cursor() as cursor:
-            for row in cursor.execute(_SEQUENCES):
+            for row in cursor.execute(_SEQUENCES, _given(selection)):
                 yield StoredSequence(*row)
 
     def close(self) -> None:

@@ -1,13 +1,17 @@
 """The production store: InfluxDB 2, written in line protocol and asked in InfluxQL."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
+from itertools import chain
+
+from msgspec.structs import replace
 
 from telemetry.lineprotocol import LineProtocolError, format_line
 from telemetry.reading import Reading
 from telemetry.settings import Secret
 from telemetry.store import (
+    EVERYTHING,
     Aggregate,
     Aggregated,
     Bucket,
@@ -21,7 +25,7 @@ from telemetry.store import (
 from telemetry.store.influxdb import questions
 from telemetry.store.influxdb.isolation import write_isolating
 from telemetry.store.influxdb.questions import Question
-from telemetry.store.influxdb.session import InfluxSession, Place
+from telemetry.store.influxdb.session import InfluxSession, Place, Rows
 
 _HOUR_MS = 3_600_000
 _MINUTE_MS = 60_000
@@ -44,7 +48,7 @@ class InfluxStore:
         read_only: bool = False,
         timeout_seconds: float = 10.0,
     ) -> None:
-        self._place = place
+        self.place = place
         self._read_only = read_only
         self._session = InfluxSession(place, token, timeout_seconds)
 
@@ -59,7 +63,7 @@ class InfluxStore:
                 places.append(index)
             except LineProtocolError as error:
                 refused.append(Refused(index, str(error)))
-        found = write_isolating(lines, self._session.write)
+        found = write_isolating(lines, lambda some: self._session.write(b"\n".join(some)))
         return refused + [Refused(places[one.index], one.reason) for one in found]
 
     def check(self) -> None:
@@ -98,8 +102,8 @@ class InfluxStore:
         now_ms = time.time_ns() // 1_000_000
         settled_ms = now_ms - _SETTLED_AFTER_MS[resolution]
         border_ms = max(settled_ms - settled_ms % every_ms, selection.start_ms)
-        before = _cut(selection, stop_ms=min(border_ms, selection.stop_ms))
-        after = _cut(selection, start_ms=border_ms)
+        before = replace(selection, stop_ms=min(border_ms, selection.stop_ms))
+        after = replace(selection, start_ms=border_ms)
         old = self._rolled_up(before, every_ms, aggregate, limit, resolution)
         new = self._raw(after, every_ms, aggregate, limit)
         return Aggregated(list(merge(old, new, key=_order))[:limit], resolution)
@@ -107,34 +111,38 @@ class InfluxStore:
     def sequence_counts(self) -> Iterator[SequenceCount]:
         """Yield the count and greatest number of each boot."""
         by_device: dict[str, list[dict[str, int]]] = {}
-        for row in self._rows(questions.COUNTS):
-            by_device.setdefault(row["device"], []).append(row)
-        for device, found in sorted(by_device.items()):
-            found = [row for row in found if row["count"] and row["min"] is not None]
-            boots = {row[edge] for row in found for edge in ("min", "max_1")}
+        for found in self._rows(questions.COUNTS):
+            rows = [row for row in questions.dictionaries(found) if row["count"]]
+            by_device.setdefault(found.tags["device"], []).extend(
+                row for row in rows if row["min"] is not None
+            )
+        for device, rows in sorted(by_device.items()):
+            boots = {row[edge] for row in rows for edge in ("min", "max_1")}
             if len(boots) == 1:
-                yield _sequence_count(device, boots.pop(), found)
+                yield _sequence_count(device, boots.pop(), rows)
             elif boots:
                 yield from self._counts_of_boots(device)
 
-    def sequences(self) -> Iterator[StoredSequence]:
-        """Yield the identity and place of every stored reading that has them."""
-        asked = questions.SEQUENCES
-        for series in self._session.stream(asked.statement, asked.bound):
-            site, device = series["tags"]["site"], series["tags"]["device"]
-            for time_ms, boot_ms, seq in series["values"]:
+    def sequences(self, selection: Selection = EVERYTHING) -> Iterator[StoredSequence]:
+        """Yield the identity and place of the selected readings that have them."""
+        asked = questions.sequences_question(selection)
+        for found in self._session.stream(asked.statement, asked.bound):
+            site, device = found.tags["site"], found.tags["device"]
+            for time_ms, boot_ms, seq in found.values:
                 if boot_ms is not None and seq is not None:
-                    yield StoredSequence(site, device, series["name"], time_ms, boot_ms, seq)
+                    yield StoredSequence(site, device, found.name, time_ms, boot_ms, seq)
 
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
 
     def _counts_of_boots(self, device: str) -> Iterator[SequenceCount]:
-        boots = {row["distinct"] for row in self._rows(questions.boots_question(device))}
+        asked = questions.boots_question(device)
+        boots = {row["distinct"] for found in self._rows(asked) for row in _all(found)}
         for boot_ms in sorted(boots):
-            found = self._rows(questions.boot_question(device, boot_ms))
-            yield _sequence_count(device, boot_ms, [row for row in found if row["count"]])
+            asked = questions.boot_question(device, boot_ms)
+            rows = [row for found in self._rows(asked) for row in _all(found) if row["count"]]
+            yield _sequence_count(device, boot_ms, rows)
 
     def _raw(
         self, selection: Selection, every_ms: int, aggregate: Aggregate, limit: int
@@ -142,8 +150,7 @@ class InfluxStore:
         if selection.start_ms >= selection.stop_ms:
             return []
         asked = questions.aggregate_question(selection, every_ms, aggregate, limit, rolled_up=False)
-        found = [questions.bucket(row, aggregate, selection.fields) for row in self._rows(asked)]
-        return sorted((one for one in found if one.values), key=_order)[:limit]
+        return _ordered(questions.buckets(found, aggregate) for found in self._rows(asked))[:limit]
 
     def _rolled_up(
         self,
@@ -156,16 +163,15 @@ class InfluxStore:
         if selection.start_ms >= selection.stop_ms:
             return []
         asked = questions.aggregate_question(selection, every_ms, aggregate, limit, rolled_up=True)
-        found = self._rows(asked, bucket=f"{self._place.bucket}_{resolution}")
-        buckets = [questions.rolled_up_bucket(row, aggregate, selection.fields) for row in found]
-        return sorted((one for one in buckets if one.values), key=_order)
+        rows = self._rows(asked, bucket=f"{self.place.bucket}_{resolution}")
+        return _ordered(questions.rolled_up_buckets(found, aggregate) for found in rows)
 
     def _readings(self, asked: Question) -> list[Reading]:
-        return [questions.reading(row) for row in self._rows(asked)]
+        return [one for found in self._rows(asked) for one in questions.readings(found)]
 
-    def _rows(self, asked: Question, *, bucket: str | None = None) -> list[dict]:  # type: ignore[type-arg]
-        found = self._session.query(asked.statement, asked.bound, bucket=bucket)
-        return questions.rows(found)
+    def _rows(self, asked: Question, *, bucket: str | None = None) -> list[Rows]:
+        (found,) = self._session.query(asked.statement, asked.bound, bucket=bucket)
+        return found
 
 
 def _resolution(selection: Selection, every_ms: int, aggregate: Aggregate) -> Resolution:
@@ -177,16 +183,15 @@ def _resolution(selection: Selection, every_ms: int, aggregate: Aggregate) -> Re
     return "raw"
 
 
-def _cut(
-    selection: Selection, *, start_ms: int | None = None, stop_ms: int | None = None
-) -> Selection:
-    return Selection(
-        start_ms=selection.start_ms if start_ms is None else start_ms,
-        stop_ms=selection.stop_ms if stop_ms is None else stop_ms,
-        site=selection.site,
-        device=selection.device,
-        measurement=selection.measurement,
-    )
+def _ordered(parts: Iterable[Iterator[Bucket]]) -> list[Bucket]:
+    found = [list(part) for part in parts]
+    # Each series comes in order of time: a single one is in order already.
+    whole = found[0] if len(found) == 1 else sorted(chain.from_iterable(found), key=_order)
+    return [bucket for bucket in whole if bucket.values]
+
+
+def _all(found: Rows) -> Iterator[dict[str, int]]:
+    return questions.dictionaries(found)
 
 
 def _sequence_count(device: str, boot_ms: int, found: list[dict[str, int]]) -> SequenceCount:

@@ -53,7 +53,9 @@ class _Isolation:
 
     def _set_aside(self, indexes: Sequence[int], verdict: Verdict) -> None:
         """Refuse the lines that a 400 quotes and write the others; halve where it quotes none."""
-        quoted = [one for one in indexes if self._lines[one].decode() in verdict.message]
+        message = verdict.message.encode()
+        # With its quotation marks: a line may be the beginning of another one.
+        quoted = [one for one in indexes if b"'%b'" % self._lines[one] in message]
         if not quoted:
             self._halve(indexes, verdict)
             return

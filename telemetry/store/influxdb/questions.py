@@ -4,6 +4,8 @@ A bound integer time is in nanoseconds; intervals and measurement names are boun
 `identifier`.
 """
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -11,25 +13,30 @@ from msgspec import Struct
 from telemetry.lineprotocol import NS_PER_MS
 from telemetry.reading import Reading, Value
 from telemetry.store import Aggregate, Bucket, Selection
+from telemetry.store.influxdb.session import Rows
+
+# Every field but `boot` and `seq`: they are no measured values, and cost as much as these. RE2 has
+# no way to say "all but", so it is spelled out, letter by letter.
+VALUE_FIELDS = "[^bs].*|b(o(o(t.+|[^t].*)?|[^o].*)?|[^o].*)?|s(e(q.+|[^q].*)?|[^e].*)?"
 
 _FUNCTIONS: dict[Aggregate, tuple[str, str]] = {
-    "mean": ("mean(*)", "mean_"),
-    "min": ("min(*)", "min_"),
-    "max": ("max(*)", "max_"),
-    "sum": ("sum(*)", "sum_"),
-    "count": ("count(*)", "count_"),
-    "first": ("first(*)", "first_"),
-    "last": ("last(*)", "last_"),
-    "p50": ("percentile(*, 50)", "percentile_"),
-    "p90": ("percentile(*, 90)", "percentile_"),
-    "p95": ("percentile(*, 95)", "percentile_"),
-    "p99": ("percentile(*, 99)", "percentile_"),
+    "mean": ("mean($fields)", "mean_"),
+    "min": ("min($fields)", "min_"),
+    "max": ("max($fields)", "max_"),
+    "sum": ("sum($fields)", "sum_"),
+    "count": ("count($fields)", "count_"),
+    "first": ("first($fields)", "first_"),
+    "last": ("last($fields)", "last_"),
+    "p50": ("percentile($fields, 50)", "percentile_"),
+    "p90": ("percentile($fields, 90)", "percentile_"),
+    "p95": ("percentile($fields, 95)", "percentile_"),
+    "p99": ("percentile($fields, 99)", "percentile_"),
 }
-_ROLLED_UP: dict[Aggregate, str] = {
-    "mean": r"sum(/\.(sum|count)$/)",
-    "min": r"min(/\.min$/)",
-    "max": r"max(/\.max$/)",
-    "sum": r"sum(/\.sum$/)",
+_ROLLED_UP: dict[Aggregate, tuple[str, str]] = {
+    "mean": ("sum($fields)", r"\.(sum|count)"),
+    "min": ("min($fields)", r"\.min"),
+    "max": ("max($fields)", r"\.max"),
+    "sum": ("sum($fields)", r"\.sum"),
 }
 # What is put in between the braces stands in this module: names of parameters, never their values.
 _LATEST = "SELECT * FROM /.*/{where} GROUP BY site, device ORDER BY time DESC LIMIT 1"
@@ -38,7 +45,9 @@ _AGGREGATE = (
     "SELECT {chosen} FROM {source}{where}"
     " GROUP BY time($every), site, device fill(none) LIMIT $limit"
 )
-_NOT_VALUES = ("time", "site", "device", "boot", "seq")
+_SEQUENCES = "SELECT boot, seq FROM {source}{where} GROUP BY site, device"
+_NOT_VALUES = frozenset({"time", "site", "device", "boot", "seq"})
+_LATEST_NS = 2**63 - 2  # InfluxDB's latest time, in 2262
 
 
 class Question(Struct, frozen=True):
@@ -46,6 +55,9 @@ class Question(Struct, frozen=True):
 
     statement: str
     bound: dict[str, object]
+
+
+COUNTS = Question("SELECT count(seq), max(seq), min(boot), max(boot) FROM /.*/ GROUP BY device", {})
 
 
 def latest_question(site: str | None, device: str | None) -> Question:
@@ -69,13 +81,19 @@ def aggregate_question(
 ) -> Question:
     """Ask for the aggregates of raw readings, or of what is rolled up in minutes or hours."""
     source, where, bound = _selected(selection)
-    chosen = _ROLLED_UP[aggregate] if rolled_up else _FUNCTIONS[aggregate][0]
-    statement = _AGGREGATE.format(chosen=chosen, source=source, where=where)
-    return Question(statement, bound | {"every": {"duration": f"{every_ms}ms"}, "limit": limit})
+    chosen, suffix = _ROLLED_UP[aggregate] if rolled_up else (_FUNCTIONS[aggregate][0], "")
+    bound |= {
+        "fields": {"regex": f"^({_pattern(selection.fields)}){suffix}$"},
+        "every": {"duration": f"{every_ms}ms"},
+        "limit": limit,
+    }
+    return Question(_AGGREGATE.format(chosen=chosen, source=source, where=where), bound)
 
 
-COUNTS = Question("SELECT count(seq), max(seq), min(boot), max(boot) FROM /.*/ GROUP BY device", {})
-SEQUENCES = Question("SELECT boot, seq FROM /.*/ GROUP BY site, device", {})
+def sequences_question(selection: Selection) -> Question:
+    """Ask for the identities of readings."""
+    source, where, bound = _selected(selection)
+    return Question(_SEQUENCES.format(source=source, where=where), bound)
 
 
 def boots_question(device: str) -> Question:
@@ -89,73 +107,63 @@ def boot_question(device: str, boot_ms: int) -> Question:
     return Question(statement, {"device": device, "boot": boot_ms})
 
 
-def rows(series: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows of all series as dictionaries, their tags and measurement among them."""
-    return [
-        {"measurement": one["name"], **one.get("tags", {})}
-        | dict(zip(one["columns"], values, strict=True))
-        for one in series
-        for values in one["values"]
-    ]
+def dictionaries(found: Rows) -> Iterator[dict[str, Any]]:
+    """Yield rows of numbers by the names of their columns, their tags among them."""
+    for values in found.values:
+        yield found.tags | dict(zip(found.columns, values, strict=True))
 
 
-def reading(row: dict[str, Any]) -> Reading:
-    """Return the reading that a row of `SELECT *` holds."""
-    measurement = row.pop("measurement")
-    values = {
-        name: _value(value)
-        for name, value in row.items()
-        if value is not None and name not in _NOT_VALUES
-    }
-    return Reading(
-        row["site"],
-        row["device"],
-        measurement,
-        row["time"],
-        values,
-        row.get("boot"),
-        row.get("seq"),
-    )
+def readings(found: Rows) -> Iterator[Reading]:
+    """Yield the readings that rows of `SELECT *`, or of some fields, hold."""
+    place = {name: number for number, name in enumerate(found.columns)}
+    named = [(name, number) for name, number in place.items() if name not in _NOT_VALUES]
+    site, device, boot, seq = (place.get(name) for name in ("site", "device", "boot", "seq"))
+    for row in found.values:
+        yield Reading(
+            found.tags["site"] if site is None else row[site],
+            found.tags["device"] if device is None else row[device],
+            found.name,
+            row[place["time"]],
+            {name: row[number] for name, number in named if row[number] is not None},
+            None if boot is None else row[boot],
+            None if seq is None else row[seq],
+        )
 
 
-def bucket(
-    row: dict[str, Any], aggregate: Aggregate, wanted: tuple[str, ...] | None = None
-) -> Bucket:
-    """Return the interval that a row of aggregated raw readings holds."""
+def buckets(found: Rows, aggregate: Aggregate) -> Iterator[Bucket]:
+    """Yield the intervals that rows of aggregated raw readings hold."""
+    site, device, measurement = found.tags["site"], found.tags["device"], found.name
     prefix = _FUNCTIONS[aggregate][1]
-    values = {
-        name.removeprefix(prefix): _value(value)
-        for name, value in row.items()
-        if value is not None and name.startswith(prefix)
-    }
-    values = {
-        name: value
-        for name, value in values.items()
-        if name not in _NOT_VALUES and (wanted is None or name in wanted)
-    }
-    return Bucket(row["site"], row["device"], row["measurement"], row["time"], values)
+    named = [(name.removeprefix(prefix), number) for number, name in enumerate(found.columns)][1:]
+    # count() returns integers; all other numbers are floats already.
+    convert = float if aggregate == "count" else _as_it_is
+    for row in found.values:
+        values = {name: convert(row[number]) for name, number in named if row[number] is not None}
+        yield Bucket(site, device, measurement, row[0], values)
 
 
-def rolled_up_bucket(
-    row: dict[str, Any], aggregate: Aggregate, wanted: tuple[str, ...] | None = None
-) -> Bucket:
-    """Return the interval that a row of aggregated minutes or hours holds."""
-    function = "sum" if aggregate in ("mean", "sum") else aggregate
-    found = {
-        name.removeprefix(f"{function}_"): value
-        for name, value in row.items()
-        if value is not None and name.startswith(f"{function}_")
+def rolled_up_buckets(found: Rows, aggregate: Aggregate) -> Iterator[Bucket]:
+    """Yield the intervals that rows of aggregated minutes or hours hold."""
+    site, device, measurement = found.tags["site"], found.tags["device"], found.name
+    prefix = "sum_" if aggregate in ("mean", "sum") else f"{aggregate}_"
+    columns = {
+        tuple(name.removeprefix(prefix).rsplit(".", 1)): number
+        for number, name in enumerate(found.columns)
+        if name.startswith(prefix)
     }
-    values: dict[str, Value] = {}
-    for name, value in found.items():
-        field, _, part = name.rpartition(".")
-        if wanted is not None and field not in wanted:
-            continue
-        if aggregate == "mean" and part == "sum" and found.get(f"{field}.count"):
-            values[field] = value / found[f"{field}.count"]
-        elif aggregate != "mean" and part == aggregate:
-            values[field] = float(value)
-    return Bucket(row["site"], row["device"], row["measurement"], row["time"], values)
+    part = "sum" if aggregate == "mean" else aggregate
+    named = [
+        (field, number, columns.get((field, "count")))
+        for (field, its_part), number in columns.items()
+        if its_part == part
+    ]
+    for row in found.values:
+        values: dict[str, Value] = {}
+        for field, number, count in named:
+            if row[number] is not None:
+                divisor = row[count] if aggregate == "mean" and count is not None else 1
+                values[field] = float(row[number] / divisor)
+        yield Bucket(site, device, measurement, row[0], values)
 
 
 def _selected(selection: Selection) -> tuple[str, str, dict[str, object]]:
@@ -180,7 +188,9 @@ def _fields(selection: Selection, bound: dict[str, object]) -> list[str]:
     return [f"${name}" for name in names]
 
 
-_LATEST_NS = 2**63 - 2  # InfluxDB's latest time, in 2262
+def _pattern(fields: tuple[str, ...] | None) -> str:
+    """Return the regular expression that the wanted fields' names match."""
+    return VALUE_FIELDS if fields is None else "|".join(re.escape(name) for name in fields)
 
 
 def _where(wanted: dict[str, str | None]) -> tuple[str, dict[str, object]]:
@@ -189,6 +199,5 @@ def _where(wanted: dict[str, str | None]) -> tuple[str, dict[str, object]]:
     return (f" WHERE {where}" if where else ""), bound
 
 
-def _value(value: float | str) -> Value:
-    # count() returns integers; all other numbers are floats already.
-    return float(value) if type(value) is int else value
+def _as_it_is(value: Value) -> Value:
+    return value

@@ -281,6 +281,42 @@ def test_sequences_name_every_stored_reading_that_has_one(store: Store) -> None:
     ]
 
 
+def test_sequences_are_told_of_one_device_or_one_range(store: Store) -> None:
+    store.write([reading(T0 + seq, seq=seq, device=f"d{seq % 2}") for seq in range(10)])
+
+    def told(**wanted: str | int) -> list[int]:
+        selection = msgspec.structs.replace(EVERYTHING, **wanted)
+        return sorted(one.seq for one in store.sequences(selection))
+
+    assert told(device="d1") == [1, 3, 5, 7, 9]
+    assert told(start_ms=T0 + 4, stop_ms=T0 + 6) == [4, 5]
+    assert told(device="d1", start_ms=T0 + 4, stop_ms=T0 + 6) == [5]
+    assert told(device="nobody") == []
+
+
+@pytest.mark.parametrize("name", ["b", "bo", "boo", "boots", "s", "se", "seqs", "bot", "sq", "x"])
+def test_a_field_is_aggregated_whatever_its_name_begins_with(store: Store, name: str) -> None:
+    store.write(
+        [
+            Reading("s", "d", "m", T0 + seq, {name: value}, BOOT_MS, seq)
+            for seq, value in enumerate((2.0, 4.0))
+        ]
+    )
+
+    (bucket,) = store.aggregate(SECONDS, every_ms=1000, aggregate="mean", limit=10).buckets
+
+    assert bucket.values == {name: 3.0}
+
+
+def test_a_selected_field_is_taken_by_its_whole_name(store: Store) -> None:
+    store.write([Reading("s", "d", "m", T0, {"a.b": 1.0, "aXb": 2.0, "a.bc": 3.0})])
+    selection = msgspec.structs.replace(SECONDS, fields=("a.b",))
+
+    (bucket,) = store.aggregate(selection, every_ms=1000, aggregate="max", limit=10).buckets
+
+    assert bucket.values == {"a.b": 1.0}
+
+
 def test_a_reader_can_ask_while_it_streams(store: Store) -> None:
     store.write([reading(T0 + seq, seq=seq) for seq in range(10)])
 

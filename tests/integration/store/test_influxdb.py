@@ -162,3 +162,37 @@ def test_a_reading_two_hours_late_is_in_the_raw_the_minute_and_the_hour_answer(
     assert asked(8, 10_000) == ("raw", [{"a": expected}])
     assert asked(8, 60_000) == ("1m", [{"a": expected}])
     assert asked(24 * 8, HOUR_MS) == ("1h", [{"a": expected}])
+
+
+def test_a_long_range_keeps_to_its_fields_and_leaves_a_site_out(
+    influxdb: LocalStack, tmp_path: Path
+) -> None:
+    plan = Plan(bucket="chosen")
+    set_up(influxdb, plan, tmp_path)
+    store = InfluxStore(Place(influxdb.store_url, "denyut", plan.bucket), operator_token(influxdb))
+    old_ms = NOW_MS - NOW_MS % HOUR_MS - 5 * HOUR_MS
+    for site in ("jakarta", "denyut"):
+        for time_ms in (old_ms, NOW_MS - 1000):
+            store.write([Reading(site, f"{site}-1", "m", time_ms, {"a": 1.0, "b": 2.0})])
+    setup = InfluxSetup(influxdb.store_url, operator_token(influxdb), plan)
+    assert list(setup.roll_up(datetime.fromtimestamp(old_ms / 1000, UTC)))
+    setup.close()
+
+    selection = Selection(
+        start_ms=NOW_MS - 8 * HOUR_MS, stop_ms=NOW_MS, fields=("b",), except_site="denyut"
+    )
+    found = store.aggregate(selection, every_ms=60_000, aggregate="mean", limit=10)
+
+    assert found.resolution == "1m"
+    assert [(one.site, one.values) for one in found.buckets] == [("jakarta", {"b": 2.0})] * 2
+
+
+def test_a_text_with_a_newline_that_is_refused_is_found_and_the_rest_stored(store: Store) -> None:
+    store.write([reading(0, a=1.0, note="x")])
+    batch = [reading(seq, a=float(seq), note="two\nlines") for seq in range(1, 50)]
+    batch[7] = reading(8, a="warm\nor cold")
+
+    refused = store.write(batch)
+
+    assert [one.index for one in refused] == [7]
+    assert len(store.readings(Selection(start_ms=0, stop_ms=NOW_MS * 2), limit=100)) == 49

@@ -129,7 +129,11 @@ def test_a_413_is_halved_until_a_single_reading_is_refused(
 
 @pytest.mark.parametrize(
     ("version", "words"),
-    [("1.8.10", "version 1.8.10"), ("v3.1.0", "version 3.1.0"), ("", "not InfluxDB")],
+    [
+        ("1.8.10", "version 1.8.10"),
+        ("v3.1.0", "version 3.1.0"),
+        ("", r"not InfluxDB 2 \(204 to /ping\)"),
+    ],
 )
 def test_another_version_is_told_what_is_supported(
     server: ScriptedServer, store: InfluxStore, version: str, words: str

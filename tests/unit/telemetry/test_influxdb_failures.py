@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,11 @@ from hypothesis import strategies as st
 from telemetry.store import StoreError, StoreMisconfigured, StoreThrottled, StoreUnavailable
 from telemetry.store.influxdb.failures import STORED, Verdict, verdict
 from telemetry.store.influxdb.isolation import MOST_REQUESTS, write_isolating
+
+
+def said(message: str) -> bytes:
+    """An error in InfluxDB's own words."""
+    return msgspec.json.encode({"code": "some code", "message": message})
 
 
 @pytest.mark.parametrize(
@@ -34,7 +40,7 @@ def test_an_answer_that_speaks_of_the_store_is_an_error_of_its_kind(
     status: int, headers: dict[str, str], kind: type[StoreError]
 ) -> None:
     with pytest.raises(StoreError) as caught:
-        verdict(status, "a message", headers)
+        verdict(status, said("a message"), headers)
 
     assert type(caught.value) is kind
     assert str(status) in str(caught.value)
@@ -54,7 +60,13 @@ def test_an_answer_that_speaks_of_the_store_is_an_error_of_its_kind(
 def test_an_answer_that_speaks_of_the_data_is_a_verdict(
     status: int, message: str, expected: Verdict
 ) -> None:
-    assert verdict(status, message, {}) == expected
+    assert verdict(status, said(message), {}) == expected
+
+
+@pytest.mark.parametrize("status", [200, 400, 422])
+def test_an_answer_that_is_not_influxdbs_says_nothing_of_the_data(status: int) -> None:
+    with pytest.raises(StoreMisconfigured, match="Client sent an HTTP request to an HTTPS server"):
+        verdict(status, b"Client sent an HTTP request to an HTTPS server.", {})
 
 
 @pytest.mark.parametrize(
@@ -68,7 +80,7 @@ def test_an_answer_that_speaks_of_the_data_is_a_verdict(
 )
 def test_retry_after_is_honoured_and_capped(retry_after: str, seconds: float) -> None:
     with pytest.raises(StoreThrottled) as caught:
-        verdict(429, "", {"Retry-After": retry_after})
+        verdict(429, b"", {"Retry-After": retry_after})
 
     assert caught.value.retry_after_seconds == seconds
 
@@ -78,7 +90,7 @@ def test_retry_after_may_be_a_date(from_now: int, least: int, most: int) -> None
     date = email.utils.formatdate(time.time() + from_now, usegmt=True)
 
     with pytest.raises(StoreThrottled) as caught:
-        verdict(503, "", {"Retry-After": date})
+        verdict(503, b"", {"Retry-After": date})
 
     assert least <= caught.value.retry_after_seconds <= most
 
@@ -128,6 +140,16 @@ def test_exactly_the_refused_lines_are_found_and_all_others_stored(
     assert server.stored | {written[one.index] for one in refused} >= set(written)
     assert [one.index for one in refused] == sorted({one.index for one in refused})
     assert all(one.reason for one in refused)
+
+
+def test_a_line_that_begins_as_a_refused_one_does_is_not_refused_with_it() -> None:
+    written = [b"m,device=d a=1 1", b"m,device=d a=1 17"]
+    server = Server({written[1]}, set(), counts=True)
+
+    refused = write_isolating(written, server.send)
+
+    assert [one.index for one in refused] == [1]
+    assert server.stored == {written[0]}
 
 
 def test_one_unparsable_line_of_5000_costs_two_requests() -> None:
