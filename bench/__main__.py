@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from bench import influxdb, pipeline
+from bench import delivery, influxdb, pipeline
 from bench.row import Measurement, Row
 from stack import StackError
 from stack.interrupts import stop_by_signals
@@ -21,6 +21,8 @@ MEASUREMENTS: dict[str, Measurement] = {
     "sensors-connections": pipeline.many_connections,
     "influxdb-reading": influxdb.reading_through_the_api,
     "influxdb-writing": influxdb.writing,
+    "delivery-cost": delivery.cost_of_the_promise,
+    "delivery-outage": delivery.outage,
 }
 
 application = typer.Typer(add_completion=False)

@@ -16,7 +16,7 @@ from telemetry.audit import AuditReport, audit
 from telemetry.latency import Latencies
 from telemetry.ledger import read_ledger
 
-_FLEET = Path(__file__).with_name("steady.toml")
+FLEET = Path(__file__).with_name("steady.toml")
 _DEVICES = 1000
 _SECONDS = 60
 _READINGS_PER_SECOND = 5000
@@ -32,7 +32,7 @@ def steady_rate() -> Iterator[Row]:
         local.start_broker()
         ingest = local.start_ingest()
         local.start_api()
-        fleet = local.start_fleet(_FLEET, devices=_DEVICES, qos="1", duration_seconds=_SECONDS)
+        fleet = local.start_fleet(FLEET, devices=_DEVICES, qos="1", duration_seconds=_SECONDS)
         most_bytes = _watch(fleet, ingest)
         report = _settled(local, ingest)
     level = report.by_qos[1]
@@ -58,8 +58,8 @@ def many_connections() -> Iterator[Row]:
 
 def _connected_bytes(local: LocalStack, devices: int, client_id: str) -> int:
     fleet = local.start_fleet("demo", devices=devices, client_id=client_id)
-    holds_within(lambda: _figure(fleet, "sensors", "connected_devices") >= devices, 60)
-    connected = _figure(fleet, "sensors", "connected_devices")
+    holds_within(lambda: figure(fleet, "sensors", "connected_devices") >= devices, 60)
+    connected = figure(fleet, "sensors", "connected_devices")
     if connected < devices:
         raise StackError(f"void: only {connected:.0f} of {devices} devices connected")
     resident = fleet.usage().resident_bytes
@@ -80,7 +80,7 @@ def _watch(fleet: Fleet, ingest: Service) -> int:
 
 def _settled(local: LocalStack, ingest: Service) -> AuditReport:
     holds_within(
-        lambda: not _figure(ingest, "ingest", "in_flight_readings"), _SETTLED_WITHIN_SECONDS
+        lambda: not figure(ingest, "ingest", "in_flight_readings"), _SETTLED_WITHIN_SECONDS
     )
     store = local.open_store()
     report = audit(read_ledger([local.ledger_folder]), store.sequences())
@@ -91,7 +91,8 @@ def _settled(local: LocalStack, ingest: Service) -> AuditReport:
     return report
 
 
-def _figure(service: Service, room: str, name: str) -> float:
+def figure(service: Service, room: str, name: str) -> float:
+    """Return a metric of a service, its labels added up."""
     families = text_string_to_metric_families(service.get("/metrics")[1])
     wanted = f"denyut_{room}_{name}"
     return sum(

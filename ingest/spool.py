@@ -92,21 +92,25 @@ class Spool:
             append_durably(self._writing, data)
             self.bytes += len(data)
 
-    def oldest(self) -> Record | None:
-        """Return the oldest record that was not removed, or None."""
+    def oldest(self, most_readings: int) -> list[Record]:
+        """Return the oldest records that were not removed, of one segment, as one write takes.
+
+        At least one where there is any, and no more than so many readings otherwise.
+        """
         with self._guard:
             while self._segments:
-                record = read_record(self._segments[0], self._position)
-                if record is not None:
-                    return record
+                found = self._read(most_readings)
+                if found:
+                    return found
                 self._finish_oldest()
-        return None
+        return []
 
-    def remove(self, record: Record) -> None:
-        """Give up the oldest record: it is kept elsewhere now."""
+    def remove(self, given_back: list[Record]) -> None:
+        """Give up the oldest records: they are kept elsewhere now."""
+        last = given_back[-1]
         with self._guard:
-            self._position = record.end
-            if not has_record(record.path, record.end):
+            self._position = last.end
+            if not has_record(last.path, last.end):
                 self._finish_oldest()
 
     def hand_on(self, folder: Path) -> int:
@@ -130,6 +134,17 @@ class Spool:
         if self._lock_file is not None:
             os.close(self._lock_file)
             self._lock_file = None
+
+    def _read(self, most_readings: int) -> list[Record]:
+        found: list[Record] = []
+        position, readings = self._position, 0
+        while (record := read_record(self._segments[0], position)) is not None:
+            readings += record.readings
+            if found and readings > most_readings:
+                break
+            found.append(record)
+            position = record.end
+        return found
 
     def _new_segment(self) -> Path:
         path = self._folder / f"{time.time_ns():020d}{SUFFIX}"

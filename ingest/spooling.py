@@ -20,6 +20,7 @@ from telemetry.reading import Address, Reading
 from telemetry.store import Refused, StoreError
 from telemetry.topics import READINGS, TopicTemplate
 
+_MOST_READINGS = 5_000  # in one write: small records together cost far less than one by one
 _LOOK_SECONDS = 1.0  # how often a folder without segments is looked at for some handed on
 _TOPICS = TopicTemplate.parse(READINGS)
 _logger = log.get(__name__)
@@ -102,26 +103,31 @@ class Spooling:
 
     async def _replay_oldest(self) -> bool:
         try:
-            record = await asyncio.to_thread(self._spool.oldest)
+            found = await asyncio.to_thread(self._spool.oldest, _MOST_READINGS)
         except OSError as error:
             self._note_problem(str(error))
             await asyncio.sleep(_LOOK_SECONDS)
             return True
-        if record is None:
+        if not found:
             return False
-        await (self._replay(record) if record.is_whole else self._give_up(record))
-        await asyncio.to_thread(self._spool.remove, record)
+        for record in found:
+            if not record.is_whole:
+                await self._give_up(record)
+        await self._replay([record for record in found if record.is_whole])
+        await asyncio.to_thread(self._spool.remove, found)
         self._tally.spool_bytes = self._spool.bytes
         return True
 
-    async def _replay(self, record: Record) -> None:
-        readings = await asyncio.to_thread(parse_readings, record.lines.decode())
+    async def _replay(self, found: list[Record]) -> None:
+        lines = b"".join(record.lines for record in found)
+        readings = await asyncio.to_thread(parse_readings, lines.decode())
         refused = await self._write_until_stored(readings)
-        written = list(record.by_qos)
+        levels = [qos for record in found for qos in (0, 1, 2) for _ in range(record.by_qos[qos])]
+        written = [sum(record.by_qos[qos] for record in found) for qos in (0, 1, 2)]
         for one in refused:
-            written[_level(record.by_qos, one.index)] -= 1
+            written[levels[one.index]] -= 1
         await self._quarantine(
-            [_quarantine_record(readings[one.index], record, one) for one in refused],
+            [_refused_record(readings[one.index], levels[one.index], one) for one in refused],
             of_spooled=len(refused),
         )
         for qos in range(3):
@@ -192,16 +198,11 @@ def _format(batch: Batch, order: list[int]) -> tuple[bytes, list[Refused]]:
     return (f"{text}\n".encode() if lines else b""), refused
 
 
-def _level(by_qos: tuple[int, int, int], index: int) -> int:
-    """Return the QoS level of a record's reading: they stand in the order of their levels."""
-    return 0 if index < by_qos[0] else 1 if index < by_qos[0] + by_qos[1] else 2
-
-
-def _quarantine_record(reading: Reading, record: Record, refused: Refused) -> QuarantineRecord:
+def _refused_record(reading: Reading, qos: int, refused: Refused) -> QuarantineRecord:
     return QuarantineRecord(
         time_ms=time.time_ns() // 1_000_000,
         topic=_TOPICS.topic(Address(reading.site, reading.device, reading.measurement)),
-        qos=_level(record.by_qos, refused.index),
+        qos=qos,
         reason=refused.reason,
         payload=encode_native(reading),
     )

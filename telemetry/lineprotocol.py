@@ -99,8 +99,24 @@ def parse_lines(text: str) -> Iterator[Point | BadLine]:
 
 
 def parse_readings(text: str) -> list[Reading]:
-    """Return the readings that `format_line` wrote; LineProtocolError where one is none."""
-    return [_reading(point) for point in parse_lines(text)]
+    """Return the readings that `format_line` wrote, each with a newline behind it.
+
+    LineProtocolError where one is none. Lines without a quotation mark or a backslash, which are
+    most, are cut at their commas; that takes a fifth of the time of looking for escapes.
+    """
+    readings: list[Reading] = []
+    position = 0
+    while position < len(text):
+        end = text.index("\n", position)
+        line = text[position:end]
+        if '"' not in line and "\\" not in line:
+            readings.append(_plain_reading(line))
+            position = end + 1
+        else:
+            match = _POINT.match(text, position)
+            readings.append(_reading(_point(match) if match else BadLine(line, "not a line")))
+            position = match.end() if match else end + 1
+    return readings
 
 
 @lru_cache(_KNOWN_SERIES)
@@ -149,6 +165,28 @@ def _point(match: re.Match[str]) -> Point | BadLine:
         return BadLine(match[0].rstrip("\n"), str(error))
     time = int(match["time"]) if match["time"] else None
     return Point(_unescape(match["measurement"]), tags, fields, time)
+
+
+def _plain_reading(line: str) -> Reading:
+    """Return the reading of a line that escapes nothing."""
+    try:
+        head, fields, time_ms = line.split(" ")
+        measurement, device, site = head.split(",")
+        values = {
+            name: _value(text) for name, text in (one.split("=") for one in fields.split(","))
+        }
+        boot_ms, seq = values.pop("boot", None), values.pop("seq", None)
+        return Reading(
+            site.removeprefix("site="),
+            device.removeprefix("device="),
+            measurement,
+            int(time_ms),
+            values,
+            None if boot_ms is None else int(boot_ms),
+            None if seq is None else int(seq),
+        )
+    except ValueError as error:
+        raise LineProtocolError(f"{line[:64]!r} is not a reading of ours") from error
 
 
 def _reading(point: Point | BadLine) -> Reading:

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetry.lineprotocol import BadLine, LineProtocolError, Point, format_line, parse_lines
+from telemetry.lineprotocol import (
+    BadLine,
+    LineProtocolError,
+    Point,
+    format_line,
+    parse_lines,
+    parse_readings,
+)
 from telemetry.reading import Reading
 from tests.strategies import readings
 
@@ -98,3 +105,21 @@ def test_integers_booleans_and_missing_times_are_told_apart() -> None:
 
 def test_comments_and_empty_lines_are_passed_over() -> None:
     assert list(parse_lines("# a comment\n\n  \nm a=1\n")) == [Point("m", {}, {"a": 1.0}, None)]
+
+
+@given(st.lists(readings(), max_size=5))
+def test_readings_that_were_written_as_lines_come_back_the_same(written: list[Reading]) -> None:
+    text = "".join(f"{format_line(reading)}\n" for reading in written)
+
+    read = parse_readings(text)
+
+    assert read == written
+    assert repr(read) == repr(written)  # tells 1.0 from 1, and 0.0 from -0.0
+
+
+@pytest.mark.parametrize(
+    "line", ["m a=1 1", "m,device=d,site=s a=1", 'm,device=d,site=s a="x', "x"]
+)
+def test_a_line_that_is_no_reading_of_ours_is_an_error(line: str) -> None:
+    with pytest.raises(LineProtocolError):
+        parse_readings(f"{line}\n")
