@@ -1,0 +1,11 @@
+"""The rows of the table, a module for each kind of fault."""
+
+from importlib import import_module
+
+MODULES = ("ingest_process", "store", "data", "broker", "link", "refusals", "scale_out")
+
+
+def register() -> None:
+    """Bring every row into the registry."""
+    for name in MODULES:
+        import_module(f"{__name__}.{name}")
