@@ -15,8 +15,8 @@ Kind = Literal["0", "1", "2", "late"]
 KINDS: tuple[Kind, ...] = ("0", "1", "2", "late")
 PERCENTILES = (50, 95, 99)
 
-_LONGEST_MS = 7 * 24 * 3600 * 1000
-_SIGNIFICANT_DIGITS = 3
+LONGEST_MS = 7 * 24 * 3600 * 1000
+SIGNIFICANT_DIGITS = 3
 
 
 class LatencySummary(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ class Latencies:
         histogram = self._histograms[kind]
         # Counting equal values first: a batch of thousands has few different ones.
         for latency_ms, count in Counter(latencies_ms).items():
-            histogram.record_value(min(max(latency_ms, 0), _LONGEST_MS), count)
+            histogram.record_value(min(max(latency_ms, 0), LONGEST_MS), count)
 
     def count(self, kind: Kind) -> int:
         """Return how many latencies of a kind were recorded."""
@@ -63,4 +63,4 @@ class Latencies:
 
 
 def _empty() -> HdrHistogram:
-    return HdrHistogram(1, _LONGEST_MS, _SIGNIFICANT_DIGITS)
+    return HdrHistogram(1, LONGEST_MS, SIGNIFICANT_DIGITS)

@@ -65,14 +65,16 @@ class Trial:
         self._most_lost += readings
         self.observations.append(Observation(True, f"{readings:,} may be lost: {why}"))
 
-    def audited(self, report: AuditReport) -> None:
-        """Take in the audit over all devices."""
+    def audited(self, report: AuditReport, *, overwritten: int = 0) -> None:
+        """Take in the audit over all devices; so many overwritten readings it must name."""
         self._audited = True
         levels = [*report.by_qos.values(), report.unknown]
         self.lost += report.by_qos[1].lost + report.by_qos[2].lost
         self.duplicated += sum(level.duplicated for level in levels)
         strange = sum(level.phantom + level.moved for level in levels)
         self.must(not strange, f"{strange} stored readings that were never offered there")
+        found = sum(level.overwritten for level in levels)
+        self.must(found == overwritten, f"{found} readings overwritten ({overwritten} expected)")
 
     @property
     def fault_seen(self) -> bool:

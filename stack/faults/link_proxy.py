@@ -93,7 +93,8 @@ class LinkProxy:
                     both.create_task(self._pass(far_reader, writer, "from broker"))
             finally:
                 self._forget(far_writer)
-        except OSError:
+        except (OSError, asyncio.CancelledError):
+            # Cancelled only as the proxy ends, and asyncio would print that as a mishap.
             pass
         finally:
             self._forget(writer)

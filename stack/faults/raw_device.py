@@ -137,21 +137,13 @@ class RawDevice:
         """Return the topic of one of its measurements."""
         return f"telemetry/{SITE}/{self.name}/{measurement}"
 
-    def offer(
-        self,
-        measurement: str,
-        values: Mapping[str, Value],
-        *,
-        time_ms: int | None = None,
-        seq: int | None = None,
-    ) -> tuple[int, bytes]:
-        """Note a reading in the ledger; return its number and its payload."""
-        due_ms = now_ms() if time_ms is None else time_ms
+    def offer(self, measurement: str, time_ms: int, *, seq: int | None = None) -> int:
+        """Note in the ledger that a reading is about to be published; return its number."""
         number = self._seq if seq is None else seq
         self._seq = max(self._seq, number + 1)
-        self._ledger.offered(self._session, number, due_ms, measurement)
+        self._ledger.offered(self._session, number, time_ms, measurement)
         self._ledger.flush()
-        return number, native(due_ms, values, self.boot_ms, number)
+        return number
 
     def acknowledged(self, seq: int) -> None:
         """Note that the broker has taken a reading."""
@@ -166,13 +158,15 @@ class RawDevice:
         time_ms: int | None = None,
         seq: int | None = None,
         dup: bool = False,
-    ) -> int:
-        """Offer a reading and publish it; return its number."""
-        number, payload = self.offer(measurement, values, time_ms=time_ms, seq=seq)
+    ) -> bytes:
+        """Offer a reading and publish it; return its payload."""
+        due_ms = now_ms() if time_ms is None else time_ms
+        number = self.offer(measurement, due_ms, seq=seq)
+        payload = native(due_ms, values, self.boot_ms, number)
         reason = self.client.publish(self.topic(measurement), payload, self.qos, dup=dup)
         if self.qos and reason == packets.SUCCESS:
             self.acknowledged(number)
-        return number
+        return payload
 
 
 def native(time_ms: int, values: Mapping[str, Value], boot_ms: int, seq: int) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import msgspec
 
@@ -23,16 +23,18 @@ from stack.services import Fleet, Service
 from stack.waiting import holds_within
 from telemetry.audit import AuditReport, audit
 from telemetry.ledger import read_ledger
-from telemetry.store import StoredSequence
+from telemetry.store import Store, StoredSequence
 
 FLEET = Path(__file__).with_name("steady.toml")
+FEW_FLEET = Path(__file__).with_name("few.toml")
 RATE = 2_000
 QUICK_RATE = 500
 READINGS_A_DEVICE = 5  # a second, as steady.toml has it
 MOST_BYTES = 256_000_000
 
 _BATCH_SECONDS = 0.1  # ingest's flush interval: at the rate, so much makes a batch
-_HELD_SHARE = 0.98  # of its rate that the fleet must have offered for the case to count
+HELD_SHARE = 0.98  # of its rate that the fleet must have offered for the case to count
+_STEADY_SHARE = 0.9  # of the rate, at which a fault may come
 _BUILDS_UP_WITHIN_SECONDS = 15.0
 _STEADY_WITHIN_SECONDS = 30.0
 _DRAIN_SECONDS = 60
@@ -65,8 +67,9 @@ class Rig:
         self._store_folder = store_folder
         self._closing = ExitStack()
         self._fleets: list[tuple[Fleet, int]] = []
-        self._watches: list[Watch] = []
-        self._quarantines: list[Path] = []
+        self.watches: list[Watch] = []
+        self.quarantines: list[Path] = []
+        self.fleet_reports: dict[str, dict[str, Any]] = {}
 
     def __enter__(self) -> Self:
         self.trial.say("starting the broker and the store")
@@ -90,6 +93,11 @@ class Rig:
         return self._influxd
 
     @property
+    def is_on_influxdb(self) -> bool:
+        """Whether the store is InfluxDB, and not SQLite."""
+        return self._influxd is not None
+
+    @property
     def batch_readings(self) -> int:
         """About how many readings make a batch at the case's rate."""
         return int(self.rate * _BATCH_SECONDS)
@@ -108,11 +116,11 @@ class Rig:
         )
         data = Path(ingest.environment["INGEST_DATA_DIR"])
         kept = settings.get("INGEST_QUARANTINE_DIR", str(data / "quarantine"))
-        self._quarantines.append(Path(kept))
+        self.quarantines.append(Path(kept))
         watch = self._closing.enter_context(Watch(ingest))
-        if not self._watches:
+        if not self.watches:
             self.ingest, self.watch = ingest, watch
-        self._watches.append(watch)
+        self.watches.append(watch)
         return ingest
 
     def start_fleet(
@@ -122,6 +130,7 @@ class Rig:
         rate: int | None = None,
         client_id: str = "sensors-1",
         fleet: Path = FLEET,
+        qos: str | None = None,
         wait: bool = True,
     ) -> Fleet:
         """Start a fleet that makes `rate` readings a second, and wait until they are stored."""
@@ -131,12 +140,20 @@ class Rig:
             fleet,
             devices=rate // READINGS_A_DEVICE,
             client_id=client_id,
+            qos=qos or "mixed",
             settings={"SENSORS_DRAIN_SECONDS": str(_DRAIN_SECONDS), **settings},
         )
         self._fleets.append((started, rate))
         if wait:
             self._await_steady(rate)
         return started
+
+    def restart_ingest(self, settings: Mapping[str, str]) -> None:
+        """Stop the first ingest in order, and start it with some settings changed."""
+        self.trial.say("restarting ingest")
+        self.ingest.stop()
+        self.ingest.environment.update(settings)
+        self.ingest.start()
 
     def figures(self) -> Figures:
         """Return the figures of the first ingest now."""
@@ -184,7 +201,7 @@ class Rig:
         def at_rate(moment: Moment) -> bool:
             start = max(since, moment.at - 1.4)
             rates = self.watch.rates("written_readings", start, moment.at, window_seconds=0.9)
-            return bool(rates) and rates[-1] >= _HELD_SHARE * self.rate
+            return bool(rates) and rates[-1] >= HELD_SHARE * self.rate
 
         took = self.watch.await_seen(at_rate, after=since, deadline_seconds=within_seconds + 5)
         self.trial.must(
@@ -198,51 +215,72 @@ class Rig:
         *,
         earlier: Iterable[StoredSequence] = (),
         quarantine_keeps: bool = False,
+        overwritten: int = 0,
         calm_within_seconds: float = _CALM_WITHIN_SECONDS,
     ) -> AuditReport:
         """End the fleets, wait until all is calm, and audit; the trial gets what was found.
 
         `earlier` are readings that were stored and deleted on purpose; with `quarantine_keeps` a
-        reading in quarantine counts as kept.
+        reading in quarantine counts as kept; so many `overwritten` ones the audit has to name.
         """
         self._end_fleets()
         self.trial.say("waiting until all is stored")
         calm = holds_within(self._is_calm, calm_within_seconds, 0.5)
         self.trial.must(calm, "nothing is left in flight or in the spool" if calm else "not calm")
         self.trial.say("auditing")
-        kept = chain(earlier, quarantined.readings(self._quarantines) if quarantine_keeps else ())
+        kept = chain(earlier, quarantined.readings(self.quarantines) if quarantine_keeps else ())
         report = self._audit(kept)
-        self.trial.audited(report)
-        for watch in self._watches:
+        self.trial.audited(report, overwritten=overwritten)
+        for watch in self.watches:
             self._judge(watch)
         return report
 
-    def stored_count(self) -> int:
-        """Return how many readings the store has, asked directly."""
+    def quarantine_records(self) -> list[quarantined.Record]:
+        """Return what is in quarantine."""
+        return [one for folder in self.quarantines for one in quarantined.records(folder)]
+
+    @contextmanager
+    def store(self) -> Iterator[Store]:
+        """Open the store as a reader, besides ingest."""
         store = self.local.open_store()
         try:
-            return sum(count.count for count in store.sequence_counts())
+            yield store
         finally:
             store.close()
 
+    def devices_at(self, qos: int) -> set[str]:
+        """Return the devices that published at a level, as the ledger tells."""
+        ledger = read_ledger([self.local.ledger_folder])
+        return {session.device for session in ledger.sessions if session.qos == qos}
+
+    def stored_count(self) -> int:
+        """Return how many readings the store has, asked directly."""
+        with self.store() as store:
+            return sum(count.count for count in store.sequence_counts())
+
+    def log_lines(self, level: str) -> list[str]:
+        """Return the latest lines of a level in the first ingest's log."""
+        lines = self.ingest.log_tail(500).splitlines()
+        return [line for line in lines if f'"level": "{level}"' in line]
+
     def sequences(self) -> list[StoredSequence]:
         """Return all that the store has, as the audit sees it."""
-        store = self.local.open_store()
-        try:
+        with self.store() as store:
             return list(store.sequences())
-        finally:
-            store.close()
 
     def _await_steady(self, rate: int) -> None:
         since = time.monotonic()
 
-        def at_rate(moment: Moment) -> bool:
-            rates = self.watch.rates("written_readings", since, moment.at, window_seconds=0.9)
-            return bool(rates) and rates[-1] >= 0.9 * rate
+        def at_rate() -> bool:
+            now = time.monotonic()
+            latest = (
+                watch.rates("written_readings", since, now, window_seconds=0.9)[-1:]
+                for watch in self.watches
+            )
+            return sum(chain.from_iterable(latest)) >= _STEADY_SHARE * rate
 
-        if self.watch.await_seen(at_rate, after=since, deadline_seconds=_STEADY_WITHIN_SECONDS):
-            return
-        raise self.ingest.failure(f"does not write {rate:,} readings/s before the fault")
+        if not holds_within(at_rate, _STEADY_WITHIN_SECONDS, 0.1):
+            raise self.ingest.failure(f"does not write {rate:,} readings/s before the fault")
 
     def _end_fleets(self) -> None:
         self.trial.say("ending the fleet")
@@ -252,16 +290,17 @@ class Rig:
             code = fleet.wait(_DRAIN_SECONDS + 30)
             if code != 0:
                 raise fleet.failure(f"ended with exit code {code}")
-            self._judge_fleet(fleet, rate)
+            told = msgspec.json.decode(fleet.report_path.read_bytes())
+            self.fleet_reports[fleet.name] = told
+            self._judge_fleet(fleet.name, told, rate)
         self._fleets = []
 
-    def _judge_fleet(self, fleet: Fleet, rate: int) -> None:
-        told = msgspec.json.decode(fleet.report_path.read_bytes())
+    def _judge_fleet(self, name: str, told: dict[str, Any], rate: int) -> None:
         levels = told["by_qos"].values()
         offered, due = sum(level["offered"] for level in levels), rate * told["seconds"]
         self.trial.must(
-            offered >= _HELD_SHARE * due,
-            f"{fleet.name} offered {offered:,} readings in {told['seconds']:.0f} s"
+            offered >= HELD_SHARE * due,
+            f"{name} offered {offered:,} readings in {told['seconds']:.0f} s"
             f" ({offered / due:.1%} of its rate)",
         )
         refused = sum(level["refused"] + level["unfinished"] for level in levels)
@@ -276,7 +315,7 @@ class Rig:
         return False
 
     def _running(self) -> list[Watch]:
-        return [watch for watch in self._watches if watch.ingest.is_running]
+        return [watch for watch in self.watches if watch.ingest.is_running]
 
     def _audit(self, kept: Iterable[StoredSequence]) -> AuditReport:
         return audit(read_ledger([self.local.ledger_folder]), chain(kept, self.sequences()))

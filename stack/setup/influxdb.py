@@ -27,7 +27,7 @@ from stack import StackError
 from stack.setup import rollup
 from stack.workspace import write_private
 from telemetry.settings import Secret
-from telemetry.store import StoreError
+from telemetry.store import StoreError, StoreMisconfigured
 from telemetry.store.influxdb.session import InfluxSession, Place
 
 Action = Literal["read", "write"]
@@ -162,18 +162,26 @@ class InfluxSetup:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, (action, buckets) in self._plan.tokens.items():
             path = folder / f"{name}-token"
-            if path.exists() and self._is_known(path):
+            if path.exists() and self._is_good(path, action, buckets):
                 continue
-            # InfluxDB keeps only a hash of a token: one that was lost is replaced.
+            # InfluxDB keeps only a hash of a token: one that was lost is replaced. So is one whose
+            # bucket was deleted: its rights do not hold for another bucket of that name.
             self._forget(name)
             write_private(path, self._new_token(name, action, buckets))
             yield f"made the token of {name}, which may {action} {', '.join(buckets)}: {path}"
 
-    def _is_known(self, path: Path) -> bool:
-        session = self._place(self._plan.bucket, Secret(path.read_text().strip()))
+    def _is_good(self, path: Path, action: Action, buckets: tuple[str, ...]) -> bool:
+        token = Secret(path.read_text().strip())
+        return all(self._may(token, action, bucket) for bucket in buckets)
+
+    def _may(self, token: Secret, action: Action, bucket: str) -> bool:
+        session = self._place(bucket, token)
         try:
-            session.query("SHOW MEASUREMENTS LIMIT 1", {})
-        except StoreError:
+            if action == "write":
+                session.check_write_access()
+            else:
+                session.check_read_access()
+        except StoreMisconfigured:
             return False
         finally:
             session.close()

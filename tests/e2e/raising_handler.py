@@ -6,13 +6,13 @@ Row 23 of the fault table runs it: `python -m tests.e2e.raising_handler`.
 import zlib
 
 from ingest.__main__ import main
+from ingest.intake import Intake
 from ingest.message import Message
-from ingest.pipeline import Pipeline
 
-_decode = Pipeline._decode
+_decode = Intake._decode
 
 
-def _decode_or_raise(self: Pipeline, message: Message) -> None:
+def _decode_or_raise(self: Intake, message: Message) -> None:
     # By what it holds, so that a repeat raises as well.
     if zlib.crc32(message.payload) % 100 == 0:
         raise RuntimeError("raised on purpose")
@@ -20,5 +20,5 @@ def _decode_or_raise(self: Pipeline, message: Message) -> None:
 
 
 if __name__ == "__main__":
-    Pipeline._decode = _decode_or_raise  # type: ignore[method-assign]
+    Intake._decode = _decode_or_raise  # type: ignore[method-assign]
     main()

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-MODULES = ("ingest_process", "store", "data", "broker", "link", "refusals", "scale_out")
+MODULES = ("ingest_process", "store", "data", "broker", "link", "load", "refusals", "scale_out")
 
 
 def register() -> None:

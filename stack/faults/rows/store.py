@@ -108,7 +108,7 @@ def store_silent(trial: Trial) -> None:
         rig.await_unacknowledged()
         since = time.monotonic()
         store.choose = everything("silent")
-        rig.pass_time(2.5 * _TIME_OUT_SECONDS, "the store is silent")
+        rig.pass_time(3 * _TIME_OUT_SECONDS, "the store is silent")
         store.choose = forward
         silent = [one for one in store.requests if one.behaviour == "silent"]
         given_up = [one for one in silent if one.is_write and one.ended and one.status is None]
@@ -173,12 +173,12 @@ def _must_say_so(rig: Rig, away: float, back: float) -> None:
     allowed = _SAID_WITHIN_SECONDS
     rig.trial.must(
         said is not None and said <= allowed,
-        f"/readyz said 503 {_after(said)} ({allowed:g} s allowed)",
+        f"/readyz said 503 {_after(said)} the kill ({allowed:g} s allowed)",
     )
     again = rig.watch.await_seen(_ready, after=back, deadline_seconds=_READY_WITHIN_SECONDS + 10)
     rig.trial.must(
         again is not None and again <= _READY_WITHIN_SECONDS,
-        f"/readyz said 200 {_after(again)} of the return ({_READY_WITHIN_SECONDS:g} s allowed)",
+        f"/readyz said 200 {_after(again)} the return ({_READY_WITHIN_SECONDS:g} s allowed)",
     )
 
 
@@ -231,9 +231,8 @@ def _see_refused(rig: Rig, store: StoreProxy, status: int) -> None:
     rig.trial.must(counted, f"{counted:.0f} refusals are counted on /metrics")
     dropped = after["dropped_readings"]
     rig.trial.must(not dropped, f"{dropped:.0f} readings were dropped")
-    # Each line has its level in it, whatever the format.
-    errors = [line for line in rig.ingest.log_tail(200).splitlines() if "error" in line.lower()]
-    rig.trial.must(errors, "an ERROR line names it" if errors else "no ERROR line")
+    errors = [line for line in rig.log_lines("error") if f"{status}:" in line]
+    rig.trial.must(errors, f"{len(errors)} ERROR lines name the {status}")
 
 
 def _after(seconds: float | None) -> str:

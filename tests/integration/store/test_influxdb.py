@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from influxdb_client import InfluxDBClient
 
 from stack.local import LocalStack
 from stack.setup.influxdb import InfluxSetup, Plan
@@ -80,6 +81,22 @@ def test_a_second_set_up_changes_nothing(influxdb: LocalStack, tmp_path: Path) -
     assert len(first) == 3 + 2 + 3
     assert second == []
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_bucket_that_was_deleted_comes_back_with_tokens_that_work(
+    influxdb: LocalStack, tmp_path: Path
+) -> None:
+    plan = Plan(bucket="deleted")
+    set_up(influxdb, plan, tmp_path)
+    token = operator_token(influxdb).value
+    with InfluxDBClient(url=influxdb.store_url, token=token, org="denyut") as client:
+        client.buckets_api().delete_bucket(client.buckets_api().find_bucket_by_name("deleted"))
+
+    changes = set_up(influxdb, plan, tmp_path)
+
+    assert len(changes) == 1 + 3
+    renewed = Secret((tmp_path / "ingest-token").read_text())
+    InfluxStore(Place(influxdb.store_url, "denyut", "deleted"), renewed).write([reading(0, a=1.0)])
 
 
 def test_a_token_may_do_its_own_work_and_nothing_else(influxdb: LocalStack, tmp_path: Path) -> None:
