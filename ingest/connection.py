@@ -5,6 +5,7 @@ identifier means nothing there.
 """
 
 import asyncio
+import struct
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -15,14 +16,17 @@ from msgspec import Struct
 
 from ingest.message import Message, Receipt, Receipts
 from ingest.tally import Tally
+from telemetry import log
 
 _HELD_BACK = (MQTTCommands.PUBACK, MQTTCommands.PUBREC)
 _PUBCOMP = MQTTCommands.PUBCOMP
 _SUCCESS_BYTES = 2  # of a PUBACK or PUBREC without reason code: the packet identifier
+_PACKET_ID_BYTES = 2
 _LOOKS_PER_KEEPALIVE = 8
 # Promised is 1.5: what is left is for the look itself, and for a busy loop.
 SILENT_KEEPALIVES = 1.4
 SESSION_TAKEN_OVER = 0x8E
+_logger = log.get(__name__)
 
 
 class Will(Struct, frozen=True):
@@ -66,6 +70,9 @@ class Receiver(Protocol):
     def accept(self, message: Message) -> None:
         """Take a reading's message over."""
 
+    def refuse(self, message: Message, reason: str) -> None:
+        """Take over a message that could not be read."""
+
     def notice(self, topic: str, payload: bytes) -> None:
         """Take word of the broker itself, or of another ingest."""
 
@@ -101,6 +108,7 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
         self._unreleased = unreleased
         self._tally = tally
         self._arriving: Receipt | None = None
+        self._is_read = False
         self._answers: asyncio.Queue[tuple[int, ...]] = asyncio.Queue()
         self.session_present = False
         self.end_reason: int | None = None
@@ -111,6 +119,9 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
         self.on_disconnect = self._disconnected
         self.on_subscribe = self._answered
         self.on_unsubscribe = self._answered
+        # gmqtt passes over what it cannot read: its place in the window would be lost for good.
+        self._read_publish = self._package_handler._handle_publish_packet
+        self._package_handler._handler_cache[MQTTCommands.PUBLISH] = self._publish
 
     async def reconnect(self, delay: bool = False) -> None:
         """Do not reconnect: the source opens a new connection, with its own pace."""
@@ -177,6 +188,28 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
             self._unreleased.release(mid)
         super()._send_command_with_mid(cmd, mid, dup, reason_code)
 
+    def _publish(self, command: int, packet: bytes) -> None:
+        self._is_read = False
+        try:
+            self._read_publish(command, packet)
+        except (ValueError, LookupError, struct.error):
+            _logger.warning("a message cannot be read and goes to quarantine", exc_info=True)
+        if not self._is_read:
+            self._refuse(command, packet)
+
+    def _refuse(self, command: int, packet: bytes) -> None:
+        qos = command >> 1 & 3
+        topic, rest = _split_text(packet)
+        if qos == 3 or (qos and len(rest) < _PACKET_ID_BYTES):
+            self.drop()  # [MQTT-3.3.1-4]: no acknowledgement could name it
+            return
+        receipt, self._arriving = self._arriving, None
+        if qos and receipt is None:
+            kind = MQTTCommands.PUBREC if qos == 2 else MQTTCommands.PUBACK
+            receipt = self.receipts.owe(kind, int.from_bytes(rest[:2], "big"))
+        message = Message(topic, rest, qos, time.time_ns() // 1_000_000, receipt=receipt)
+        self._receiver.refuse(message, "not a readable PUBLISH")
+
     def _acknowledge(self, receipts: list[Receipt]) -> None:
         if not self.is_connected:
             return
@@ -198,6 +231,7 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
         qos: int,
         properties: dict[str, Any],
     ) -> None:
+        self._is_read = True
         receipt, self._arriving = self._arriving, None
         dup = bool(properties["dup"])
         if receipt is not None and qos == 2 and self._is_repeated(receipt, topic, payload, dup):
@@ -205,9 +239,9 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
             self._finish(receipt)
             return
         if isinstance(topic, str) and topic.startswith(self._noticed):
-            self._receiver.notice(topic, payload)
             if receipt is not None:
                 self._finish(receipt)
+            self._receiver.notice(topic, payload)
             return
         content_type = properties.get("content_type")
         self._receiver.accept(
@@ -242,3 +276,9 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
 
     def _answered(self, _client: object, _mid: int, codes: tuple[int, ...], *_rest: object) -> None:
         self._answers.put_nowait(codes)
+
+
+def _split_text(packet: bytes) -> tuple[bytes, bytes]:
+    """Return the text with which a packet begins, and what follows it."""
+    end = 2 + int.from_bytes(packet[:2], "big")
+    return packet[2:end], packet[end:]

@@ -67,6 +67,13 @@ class Intake:
         if message.receipt is not None:
             message.receipt.pending -= 1
 
+    def refuse(self, message: Message, reason: str) -> None:
+        """Take over, for quarantine, a message that its source could not read."""
+        self._tally.messages += 1
+        self._reject(message, reason)
+        if message.receipt is not None:
+            message.receipt.pending -= 1
+
     async def room(self) -> None:
         """Wait until there is room for more messages."""
         await self._room.wait()

@@ -89,6 +89,6 @@ class Members:
     def _state(self, payload: bytes) -> State | None:
         try:
             status = msgspec.json.decode(payload[:_MAX_STATUS_BYTES], type=MemberStatus)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         return status.state if status.group == self._group else None

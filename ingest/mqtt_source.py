@@ -86,6 +86,11 @@ class MqttSource:
         self.last_message_s = time.monotonic()
         self._intake.accept(message)
 
+    def refuse(self, message: Message, reason: str) -> None:
+        """Hand on a message that could not be read; of the Receiver protocol."""
+        self.last_message_s = time.monotonic()
+        self._intake.refuse(message, reason)
+
     def notice(self, topic: str, payload: bytes) -> None:
         """Take the broker's drop counter or another member's status; of the Receiver protocol."""
         if topic == DROPPED_TOPIC:

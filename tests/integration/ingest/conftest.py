@@ -1,8 +1,9 @@
 """Ingest in this process, before a scripted broker and on a real SQLite store."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +18,7 @@ from telemetry.store import Selection, Store
 from telemetry.store.opening import open_store
 from telemetry.store.settings import StoreSettings
 from tests.eventually import eventually_async
-from tests.scripted_broker import SUBSCRIBE, ScriptedBroker, scripted_broker
+from tests.scripted_broker import ScriptedBroker, scripted_broker
 
 
 @pytest.fixture
@@ -50,18 +51,30 @@ def quarantined(tmp_path: Path) -> Callable[[], list[QuarantineRecord]]:
     return lambda: list(Quarantine(tmp_path / "data" / "quarantine", 10**9).records())
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep the store's write lock, so that every write waits: a real store that stays silent."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+        connection.close()
+
+
 class StartIngest(Protocol):
-    async def __call__(self, **changed: object) -> IngestService: ...
+    async def __call__(self, *, subscribed: bool = True, **changed: object) -> IngestService: ...
 
 
 @pytest.fixture
 async def start_ingest(
     broker: ScriptedBroker, store_path: Path, tmp_path: Path
 ) -> AsyncIterator[StartIngest]:
-    """Start an ingest that is subscribed; it is stopped at the end of the test."""
+    """Start an ingest, and wait until it is `subscribed`; it is stopped at the end of the test."""
     async with AsyncExitStack() as running:
 
-        async def start(**changed: object) -> IngestService:
+        async def start(*, subscribed: bool = True, **changed: object) -> IngestService:
             settings = IngestSettings.load(
                 {},
                 **{
@@ -76,7 +89,8 @@ async def start_ingest(
                 | changed,
             )
             service = await running.enter_async_context(_running(IngestService(settings)))
-            await eventually_async(lambda: broker.kinds(SUBSCRIBE), what="a subscription")
+            if subscribed:
+                await eventually_async(lambda: service.tally.connects, what="a subscription")
             return service
 
         yield start

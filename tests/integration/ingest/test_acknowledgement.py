@@ -1,10 +1,8 @@
 """Nothing is acknowledged before it is durable, and everything in the order in which it came."""
 
 import asyncio
-import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from ingest.quarantine import QuarantineRecord
 from telemetry.payload.native import encode_native
 from telemetry.reading import Reading
 from tests.eventually import eventually_async
-from tests.integration.ingest.conftest import StartIngest
+from tests.integration.ingest.conftest import StartIngest, locked
 from tests.scripted_broker import PUBACK, PUBCOMP, PUBREC, PUBREL, ScriptedBroker, packet, publish
 
 NOW_MS = time.time_ns() // 1_000_000
@@ -22,18 +20,6 @@ TOPIC = "telemetry/jakarta/node-1/weather"
 
 def payload(seq: int) -> bytes:
     return encode_native(Reading("", "", "", NOW_MS + seq, {"a": 1.0}, NOW_MS, seq))
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep the store's write lock, so that every write waits: a real store that stays silent."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("BEGIN EXCLUSIVE")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
-        connection.close()
 
 
 async def test_no_puback_and_no_pubrec_leaves_while_the_store_is_silent(
