@@ -80,7 +80,7 @@ class Counters:
         for reason, counts in self.dropped.items():
             yield Sample("dropped_readings", sum(counts), "Readings given up.", {"reason": reason})
         yield Sample(
-            "kept_readings", self.kept, "Answers that nobody subscribes: the reading is kept."
+            "kept_readings", self.kept, "Answers as 0x10, nobody subscribes: kept for later."
         )
         yield from self._connection_samples()
         yield from self._lateness_samples()

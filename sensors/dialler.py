@@ -5,9 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from msgspec import Struct
 
-from sensors.link import Connect, Link, OnAnswer, Will
+from sensors.link import LOOK_SHARE, Connect, Link, OnAnswer, Will
 
 _ROUND_PARTS = 50
+# A broker may ask for a shorter keepalive than ours while a round is on its way.
+_LONGEST_ROUND_SECONDS = 5.0
 
 
 class Broker(Struct, frozen=True):
@@ -27,6 +29,7 @@ class Dialler:
         self._executor = ThreadPoolExecutor(connects_at_once, "connect")
         self._turn = asyncio.Semaphore(connects_at_once)
         self._links: set[Link] = set()
+        self._shortest_keepalive_seconds = broker.keepalive_seconds
 
     async def open(
         self, name: str, password: str, on_answer: OnAnswer, will: Will | None = None
@@ -45,6 +48,8 @@ class Dialler:
         async with self._turn:
             link = await Link.open(connect, on_answer, self._executor)
         self._links.add(link)
+        shortest = min(self._shortest_keepalive_seconds, link.keepalive_seconds)
+        self._shortest_keepalive_seconds = shortest
         return link
 
     def close(self, link: Link) -> None:
@@ -53,15 +58,18 @@ class Dialler:
         link.abort()
 
     async def keep_alive(self) -> None:
-        """Ping where needed, until cancelled; each link is looked at four times a keepalive."""
-        pause_seconds = self._broker.keepalive_seconds / 4 / _ROUND_PARTS
+        """Ping where needed, until cancelled; each link is looked at eight times a keepalive."""
         while True:
             # In parts: a look at 10,000 links in one go would make readings late.
             links = list(self._links)
             for part in range(_ROUND_PARTS):
                 for link in links[part::_ROUND_PARTS]:
                     link.keep_alive()
-                await asyncio.sleep(pause_seconds)
+                await asyncio.sleep(self._round_seconds / _ROUND_PARTS)
+
+    @property
+    def _round_seconds(self) -> float:
+        return min(self._shortest_keepalive_seconds * LOOK_SHARE, _LONGEST_ROUND_SECONDS)
 
     def shut(self) -> None:
         """Close what is still open; threads that wait for a dead broker are left to end alone."""

@@ -25,7 +25,9 @@ _FIRST_PACKET_ID = 16  # smaller ones are left to the device's status
 _LAST_PACKET_ID = 65_535
 _NO_MATCHING_SUBSCRIBERS = 0x10
 _REFUSED = 0x80
-_PACKET_ID_NOT_FOUND = 0x92
+# Neither speaks of the reading: a handshake forgotten (0x92) or mixed up with another one (0x91),
+# a client that has sent too much for now (0x97, which Mosquitto answers past its window).
+_NOT_NOW = frozenset({_NO_MATCHING_SUBSCRIBERS, 0x91, 0x92, 0x97})
 
 AnswerKind = Literal["PUBACK", "PUBREC", "PUBCOMP"]
 
@@ -36,7 +38,7 @@ class Outcome(Enum):
     ACKNOWLEDGED = auto()
     REFUSED = auto()
     KEPT = auto()
-    """Nobody subscribes, or the broker forgot the handshake: it stays and is sent again."""
+    """Nobody subscribes, or the broker could not take it now: it stays and is sent again."""
     ONGOING = auto()
     """The first half of a QoS 2 handshake."""
     UNKNOWN = auto()
@@ -94,7 +96,7 @@ class Outbox:
         if kind == "PUBREC" and reason < _REFUSED and reason != _NO_MATCHING_SUBSCRIBERS:
             return Outcome.ONGOING, message
         del self._in_flight[packet_id]
-        if reason in (_NO_MATCHING_SUBSCRIBERS, _PACKET_ID_NOT_FOUND):
+        if reason in _NOT_NOW:
             self._put_back([message])
             self._paused_until = now_s + PAUSE_SECONDS
             self._probing = True

@@ -62,8 +62,8 @@ class Uplink:
     """
 
     __slots__ = (
-        "_acknowledged", "_leaving", "_link", "_name", "_offline_said", "_outbox",
-        "_password", "_qos", "_retry", "_shared", "_status",
+        "_acknowledged", "_leaving", "_link", "_name", "_offline_said", "_offline_sent",
+        "_outbox", "_password", "_qos", "_retry", "_shared", "_status", "_statuses_in_flight",
     )  # fmt: skip
 
     def __init__(
@@ -86,6 +86,8 @@ class Uplink:
         self._retry: asyncio.TimerHandle | None = None
         self._leaving = False
         self._offline_said: asyncio.Event | None = None
+        self._offline_sent = False
+        self._statuses_in_flight = 0
 
     @property
     def connected(self) -> bool:
@@ -126,22 +128,29 @@ class Uplink:
         self._pump()
 
     async def leave(self) -> None:
-        """Say offline and disconnect; a device without connection has its last will for that."""
+        """Say offline and disconnect; a device without connection has its last will for that.
+
+        No further reading leaves; what is in flight may still be answered meanwhile.
+        """
         self._leaving = True
         link = self._link
         if link is None:
             return
         if self._status is not None:
             self._offline_said = asyncio.Event()
-            topic = self._status.topic.encode()
-            link.send(_OFFLINE_ID, topic, self._status.payload("offline"), qos=1, retain=True)
+            self._pump()
             await self._offline_said.wait()
         link.disconnect()
 
     async def _open(self) -> Link:
         status = self._status
         will = None if status is None else Will(status.topic, status.payload("offline"))
-        return await self._shared.dialler.open(self._name, self._password, self._answered, will)
+        dialler = self._shared.dialler
+        link = await dialler.open(self._name, self._password, self._answered, will)
+        if link.max_qos < self._qos:
+            dialler.close(link)
+            raise ConnectFailed("refused", f"the broker takes QoS {link.max_qos} at most")
+        return link
 
     async def _stay(self, link: Link) -> bool:
         """Use a connection until it is lost; tell whether it lasted."""
@@ -161,13 +170,12 @@ class Uplink:
         self._link = link
         self._shared.counters.connects += 1
         self._shared.counters.connected += 1
-        if self._status is not None:
-            topic = self._status.topic.encode()
-            link.send(_ONLINE_ID, topic, self._status.payload("online"), qos=1, retain=True)
+        self._say(link, _ONLINE_ID, "online")
         self._pump()
 
     def _went(self, link: Link) -> None:
         self._link = None
+        self._statuses_in_flight = 0
         self._shared.counters.connected -= 1
         if self._retry is not None:
             self._retry.cancel()
@@ -198,9 +206,16 @@ class Uplink:
         link = self._link
         if link is None:
             return
+        # Statuses and readings share the broker's Receive Maximum (MQTT 5, 4.9).
+        window = link.window - self._statuses_in_flight
+        if self._leaving:
+            if not self._offline_sent and self._outbox.in_flight < window:
+                self._offline_sent = True
+                self._say(link, _OFFLINE_ID, "offline")
+            return
         now_s = asyncio.get_running_loop().time()
         while link.alive:
-            entry = self._outbox.next_to_send(now_s, link.window)
+            entry = self._outbox.next_to_send(now_s, window)
             if entry is None:
                 return
             packet_id, message = entry
@@ -209,6 +224,13 @@ class Uplink:
                 self._refuse(message, "larger than the broker's maximum packet size")
             elif link.send(packet_id, message.topic, message.payload, self._qos):
                 self._count_sent(message)
+
+    def _say(self, link: Link, packet_id: int, state: Literal["online", "offline"]) -> None:
+        if self._status is None:
+            return
+        topic, payload = self._status.topic.encode(), self._status.payload(state)
+        if link.send(packet_id, topic, payload, qos=1, retain=True):
+            self._statuses_in_flight += 1
 
     def _count_sent(self, message: Message) -> None:
         counters = self._shared.counters
@@ -221,6 +243,7 @@ class Uplink:
             return
         if packet_id in (_ONLINE_ID, _OFFLINE_ID):
             self._status_answered(packet_id, reason)
+            self._pump()
             return
         now_s = asyncio.get_running_loop().time()
         outcome, message = self._outbox.answered(kind, packet_id, reason, now_s)
@@ -232,10 +255,11 @@ class Uplink:
         elif outcome is Outcome.REFUSED:
             self._refuse(message, f"{kind} {reason:#04x}")
         else:
-            self._keep()
+            self._keep(f"{kind} {reason:#04x}")
         self._pump()
 
     def _status_answered(self, packet_id: int, reason: int) -> None:
+        self._statuses_in_flight -= 1
         if reason >= 0x80:
             self._shared.log.error("status refused", device=self._name, why=f"PUBACK {reason:#04x}")
         if packet_id == _OFFLINE_ID and self._offline_said is not None:
@@ -247,9 +271,9 @@ class Uplink:
             "reading refused", device=self._name, topic=message.topic.decode(), why=why
         )
 
-    def _keep(self) -> None:
+    def _keep(self, why: str) -> None:
         self._shared.counters.kept += 1
-        self._shared.log.warning("nobody subscribes, readings are kept", device=self._name)
+        self._shared.log.warning("readings are kept for later", device=self._name, why=why)
         if self._retry is not None:
             self._retry.cancel()
         self._retry = asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._pump)

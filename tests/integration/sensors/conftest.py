@@ -1,7 +1,7 @@
 """Devices before a real Mosquitto, and somebody who listens to them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Protocol
@@ -112,6 +112,7 @@ class StartSender(Protocol):
         password: str = "",
         status: Status | None = None,
         outbox_readings: int = 100,
+        keepalive_seconds: int = 10,
         timeout_seconds: float = 2.0,
     ) -> Sender: ...
 
@@ -128,22 +129,25 @@ async def start_sender() -> AsyncIterator[StartSender]:
             password: str = "",
             status: Status | None = None,
             outbox_readings: int = 100,
+            keepalive_seconds: int = 10,
             timeout_seconds: float = 2.0,
         ) -> Sender:
             counters, acknowledged = Counters(), list[int]()
-            dialler = Dialler(BrokerAddress("127.0.0.1", port, 10, timeout_seconds), 4)
+            address = BrokerAddress("127.0.0.1", port, keepalive_seconds, timeout_seconds)
+            dialler = Dialler(address, 4)
             running.callback(dialler.shut)
+            await running.enter_async_context(_in_background(dialler.keep_alive()))
             shared = Shared(dialler, counters, RareLog(log.get("test")), outbox_readings)
             uplink = Uplink("a", password, qos, shared, acknowledged.append, status)
-            await running.enter_async_context(_connecting(uplink))
+            await running.enter_async_context(_in_background(uplink.keep_connected()))
             return Sender(uplink, counters, acknowledged, "telemetry/home/a/m")
 
         yield start
 
 
 @asynccontextmanager
-async def _connecting(uplink: Uplink) -> AsyncIterator[None]:
-    task = asyncio.create_task(uplink.keep_connected())
+async def _in_background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
     yield
     task.cancel()
     with suppress(asyncio.CancelledError):

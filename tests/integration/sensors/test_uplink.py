@@ -1,7 +1,6 @@
 """What a device makes of a broker's answers: a real Mosquitto's, and a scripted one's."""
 
 import asyncio
-import struct
 from collections.abc import Callable
 
 import msgspec
@@ -11,6 +10,13 @@ from sensors.fleetfile import QoS
 from sensors.uplink import Status
 from stack.broker import Broker
 from tests.eventually import eventually_async
+from tests.integration.sensors.answers import (
+    QOS_1_PUBLISH,
+    QOS_2_PUBLISH,
+    RETAINED_PUBLISH,
+    answer,
+    published_id,
+)
 from tests.integration.sensors.conftest import Listener, StartSender
 from tests.scripted_broker import (
     CONNECT,
@@ -19,23 +25,10 @@ from tests.scripted_broker import (
     PUBCOMP,
     PUBREC,
     PUBREL,
-    Packet,
-    ScriptedBroker,
-    packet,
     scripted_broker,
 )
 
-QOS_1_PUBLISH, RETAINED_PUBLISH, QOS_2_PUBLISH = 0x32, 0x33, 0x34
 NOT_AUTHORIZED = 0x87
-
-
-def answer(broker: ScriptedBroker, kind: int, packet_id: int, reason: int = 0) -> None:
-    broker.send(packet(kind, struct.pack("!HB", packet_id, reason)))
-
-
-def published_id(published: Packet) -> int:
-    (topic_bytes,) = struct.unpack_from("!H", published.body)
-    return int.from_bytes(published.body[2 + topic_bytes : 4 + topic_bytes], "big")
 
 
 @pytest.mark.parametrize("qos", [1, 2])
