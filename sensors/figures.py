@@ -25,7 +25,7 @@ class OwnFigures:
         address = Address(SITE, client_id, MEASUREMENT)
         self._topic = TopicTemplate.parse(READINGS).topic(address).encode()
         self._published = 0
-        self.uplink = Uplink(client_id, password, 1, shared, lambda _seq: None)
+        self.uplink = Uplink(client_id, password, 1, shared)
 
     async def keep_publishing(self, interval_ms: int) -> None:
         """Publish the figures at each interval, until cancelled."""

@@ -18,6 +18,12 @@ class NoLedger:
     def acknowledged(self, session: int, seq: int) -> None:
         """Record nothing."""
 
+    def refused(self, session: int, seq: int) -> None:
+        """Record nothing."""
+
+    def dropped(self, session: int, seq: int) -> None:
+        """Record nothing."""
+
     def flush(self) -> None:
         """Do nothing."""
 

@@ -4,7 +4,10 @@ from msgspec import Struct
 
 
 class Message(Struct, gc=False):
-    """A reading as it is published; `due_ms` is the moment at which that was to happen."""
+    """A reading as it is published.
+
+    `due_ms` is the moment at which that was to happen, `session` the ledger's number of its boot.
+    """
 
     seq: int
     due_ms: int
@@ -12,4 +15,5 @@ class Message(Struct, gc=False):
     measurement: str
     topic: bytes
     payload: bytes
+    session: int = 0
     sent: bool = False

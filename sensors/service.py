@@ -5,7 +5,6 @@ import gc
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
 from typing import Literal
 
 from msgspec import Struct
@@ -14,7 +13,7 @@ from sensors.counters import Counters
 from sensors.dialler import Broker, Dialler
 from sensors.figures import OwnFigures
 from sensors.fleet import Device, Fleet
-from sensors.ledgers import AnyLedger, open_ledger
+from sensors.ledgers import AnyLedger, NoLedger, open_ledger
 from sensors.message import Message
 from sensors.rarelog import RareLog
 from sensors.report import Report, make_report
@@ -66,14 +65,14 @@ class FleetRun:
             settings.ledger_dir, settings.client_id, self._boot_ms
         )
         self._dialler = Dialler(_broker(settings), settings.connects_at_once)
-        self._for_devices = self._shared(self.counters)
+        self._for_devices = self._shared(self.counters, self._ledger)
         self._members = [self._member(device) for device in fleet.devices]
         self._figures = OwnFigures(
             settings.client_id,
             device_password(settings.fleet_key.value, settings.client_id),
             self.samples,
             # Counted apart: the figures tell of the devices, not of themselves.
-            self._shared(Counters()),
+            self._shared(Counters(), NoLedger()),
         )
 
     def stop(self) -> None:
@@ -236,8 +235,9 @@ class FleetRun:
         word = f"{connected} of {total} devices connected"
         return None if connected >= _READY_SHARE * total else word
 
-    def _shared(self, counters: Counters) -> Shared:
-        return Shared(self._dialler, counters, RareLog(_log), self._settings.outbox_readings)
+    def _shared(self, counters: Counters, ledger: AnyLedger) -> Shared:
+        outbox_readings = self._settings.outbox_readings
+        return Shared(self._dialler, counters, RareLog(_log), ledger, outbox_readings)
 
     def _member(self, device: Device) -> _Member:
         boot_ms, ledger = self._boot_ms, self._ledger
@@ -249,12 +249,11 @@ class FleetRun:
             device_password(self._settings.fleet_key.value, device.name),
             device.qos,
             self._for_devices,
-            partial(ledger.acknowledged, session),
             Status(
                 status_topic(device.site, device.name), device.qos, boot_ms, device.profile.name
             ),
         )
-        source = ReadingSource(device, seed=self.fleet.seed, boot_ms=boot_ms)
+        source = ReadingSource(device, seed=self.fleet.seed, boot_ms=boot_ms, session=session)
         return _Member(source, uplink, session, device.qos)
 
     def _report(self) -> Report:

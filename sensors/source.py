@@ -48,11 +48,12 @@ class ReadingSource:
     reads the same however large its fleet is.
     """
 
-    __slots__ = ("_boot_ms", "_device", "_next_seq", "_periods", "_series")
+    __slots__ = ("_boot_ms", "_device", "_next_seq", "_periods", "_series", "_session")
 
-    def __init__(self, device: Device, *, seed: int, boot_ms: int) -> None:
+    def __init__(self, device: Device, *, seed: int, boot_ms: int, session: int = 0) -> None:
         self._device = device
         self._boot_ms = boot_ms
+        self._session = session
         self._next_seq = 0
         self._periods = 0
         random = Random(f"{seed}/{device.name}")  # noqa: S311  believable, not secret
@@ -82,4 +83,5 @@ class ReadingSource:
             self._boot_ms,
             seq,
         )
-        return Message(seq, due_ms, time_ms, series.name, series.topic, encode_native(reading))
+        payload = encode_native(reading)
+        return Message(seq, due_ms, time_ms, series.name, series.topic, payload, self._session)

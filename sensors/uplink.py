@@ -1,16 +1,16 @@
 """A client that stays connected: its outbox, its status, its way back after a lost connection."""
 
 import asyncio
-from collections.abc import Callable
 from random import Random
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
-from sensors.counters import Counters
+from sensors.counters import Counters, DropReason
 from sensors.dialler import Dialler
 from sensors.fleetfile import QoS
+from sensors.ledgers import AnyLedger
 from sensors.link import ConnectFailed, Link, Will
 from sensors.message import Message
 from sensors.outbox import PAUSE_SECONDS, AnswerKind, Outbox, Outcome
@@ -51,18 +51,19 @@ class Shared(Struct, frozen=True):
     dialler: Dialler
     counters: Counters
     log: RareLog
+    ledger: AnyLedger
     outbox_readings: int
 
 
 class Uplink:
     """One device's way to the broker.
 
-    At QoS 0 a reading is sent or dropped, at QoS 1 and 2 it goes through the outbox;
-    `acknowledged` is called with the sequence number of each that the broker has taken.
+    At QoS 0 a reading is sent or dropped, at QoS 1 and 2 it goes through the outbox; the ledger is
+    told of each that ends as acknowledged, refused or dropped.
     """
 
     __slots__ = (
-        "_acknowledged", "_leaving", "_link", "_name", "_offline_said", "_offline_sent",
+        "_leaving", "_link", "_name", "_offline_said", "_offline_sent",
         "_outbox", "_password", "_qos", "_retry", "_shared", "_status", "_statuses_in_flight",
     )  # fmt: skip
 
@@ -72,14 +73,12 @@ class Uplink:
         password: str,
         qos: QoS,
         shared: Shared,
-        acknowledged: Callable[[int], None],
         status: Status | None = None,
     ) -> None:
         self._name = name
         self._password = password
         self._qos = qos
         self._shared = shared
-        self._acknowledged = acknowledged
         self._status = status
         self._outbox = Outbox(shared.outbox_readings)
         self._link: Link | None = None
@@ -121,7 +120,7 @@ class Uplink:
             return
         dropped = self._outbox.add(message)
         if dropped is not None:
-            self._shared.counters.dropped["outbox_full"][self._qos] += 1
+            self._drop(dropped, "outbox_full")
             self._shared.log.error(
                 "outbox full, oldest reading dropped", device=self._name, seq=dropped.seq
             )
@@ -192,15 +191,15 @@ class Uplink:
     def _publish_once(self, message: Message) -> None:
         counters, link = self._shared.counters, self._link
         if link is None or not link.alive:
-            counters.dropped["not_connected"][0] += 1
+            self._drop(message, "not_connected")
         elif link.congested:
-            counters.dropped["congested"][0] += 1
+            self._drop(message, "congested")
         elif not link.fits(message.topic, message.payload):
             self._refuse(message, "larger than the broker's maximum packet size")
         elif link.send(0, message.topic, message.payload, qos=0):
             counters.published[0] += 1
         else:
-            counters.dropped["not_connected"][0] += 1
+            self._drop(message, "not_connected")
 
     def _pump(self) -> None:
         link = self._link
@@ -251,7 +250,7 @@ class Uplink:
             return
         if outcome is Outcome.ACKNOWLEDGED:
             self._shared.counters.acknowledged[self._qos] += 1
-            self._acknowledged(message.seq)
+            self._shared.ledger.acknowledged(message.session, message.seq)
         elif outcome is Outcome.REFUSED:
             self._refuse(message, f"{kind} {reason:#04x}")
         else:
@@ -265,8 +264,13 @@ class Uplink:
         if packet_id == _OFFLINE_ID and self._offline_said is not None:
             self._offline_said.set()
 
+    def _drop(self, message: Message, reason: DropReason) -> None:
+        self._shared.counters.dropped[reason][self._qos] += 1
+        self._shared.ledger.dropped(message.session, message.seq)
+
     def _refuse(self, message: Message, why: str) -> None:
         self._shared.counters.refused[self._qos] += 1
+        self._shared.ledger.refused(message.session, message.seq)
         self._shared.log.error(
             "reading refused", device=self._name, topic=message.topic.decode(), why=why
         )

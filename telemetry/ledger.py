@@ -6,8 +6,12 @@ Append-only text that a person can read; a process has one file. Its lines:
     m ID NAME                         a measurement, named ID below
     o SESSION SEQ TIME_MS MEASUREMENT offered: written before the reading is published
     a SESSION SEQ                     acknowledged by the broker (QoS 1 and 2 only)
+    r SESSION SEQ                     refused, by the broker or for its size
+    d SESSION SEQ                     dropped by the device: no connection, or a full outbox
 
-A torn last line, as a killed process leaves it, is passed over.
+A torn last line, as a killed process leaves it, is passed over. A process that publishes what an
+earlier one left on disk opens that boot's session again and offers those readings again: each file
+makes sense alone, and the sessions of one boot in several files are one.
 """
 
 from array import array
@@ -18,6 +22,11 @@ from typing import TextIO
 from msgspec import Struct
 
 SUFFIX = ".ledger"
+
+OPEN, ACKNOWLEDGED, REFUSED, DROPPED = range(4)
+"""What became of a reading; `OPEN` is neither of the others."""
+
+_ENDS = {"a": ACKNOWLEDGED, "r": REFUSED, "d": DROPPED}
 
 
 class LedgerError(Exception):
@@ -52,6 +61,14 @@ class LedgerWriter:
         """Record that the broker has taken responsibility for a reading."""
         self._file.write(f"a {session} {seq}\n")
 
+    def refused(self, session: int, seq: int) -> None:
+        """Record that a reading was refused for good."""
+        self._file.write(f"r {session} {seq}\n")
+
+    def dropped(self, session: int, seq: int) -> None:
+        """Record that the device gave a reading up."""
+        self._file.write(f"d {session} {seq}\n")
+
     def flush(self) -> None:
         """Hand everything recorded to the operating system, so that it survives this process."""
         self._file.flush()
@@ -62,9 +79,9 @@ class LedgerWriter:
 
 
 class Session(Struct, gc=False):
-    """One boot of a device, as its ledger tells it; the arrays are indexed by sequence number.
+    """One boot of a device, as ledgers tell it; the arrays are indexed by sequence number.
 
-    `times_ms[seq]` is -1 where the number was never offered; `acknowledged[seq]` is 0 or 1.
+    `times_ms[seq]` is -1 where the number was never offered; `ends[seq]` is what became of it.
     """
 
     site: str
@@ -73,7 +90,7 @@ class Session(Struct, gc=False):
     qos: int
     times_ms: "array[int]"
     measurements: "array[int]"
-    acknowledged: bytearray
+    ends: bytearray
 
     def offer(self, seq: int, time_ms: int, measurement: int) -> None:
         """Note an offered reading."""
@@ -81,9 +98,16 @@ class Session(Struct, gc=False):
         if missing > 0:
             self.times_ms.extend([-1] * missing)
             self.measurements.extend([0] * missing)
-            self.acknowledged.extend(bytes(missing))
+            self.ends.extend(bytes(missing))
         self.times_ms[seq] = time_ms
         self.measurements[seq] = measurement
+
+    def end(self, seq: int, end: int) -> None:
+        """Note what became of a reading; what was once acknowledged stays so."""
+        if self.times_ms[seq] < 0:
+            raise ValueError(seq)
+        if self.ends[seq] != ACKNOWLEDGED:
+            self.ends[seq] = end
 
 
 class Ledger(Struct):
@@ -99,10 +123,10 @@ class Ledger(Struct):
 
 def read_ledger(paths: list[Path]) -> Ledger:
     """Read the ledgers of a fleet; a folder stands for the ledgers in it."""
-    ledger = Ledger([], [])
+    reader = _Reader()
     for path in _files(paths):
-        _read_file(path, ledger)
-    return ledger
+        reader.read(path)
+    return reader.ledger
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:
@@ -110,38 +134,55 @@ def _files(paths: list[Path]) -> Iterator[Path]:
         yield from sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
 
 
-def _read_file(path: Path, ledger: Ledger) -> None:
-    sessions: dict[str, Session] = {}
-    measurements: dict[str, int] = {}
-    with path.open(encoding="ascii") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.endswith("\n"):
-                return
-            try:
-                _read_line(line.split(), sessions, measurements, ledger)
-            except (ValueError, KeyError, IndexError) as error:
-                raise LedgerError(
-                    f"{path}:{number}: not a line of a ledger: {line.rstrip()!r}"
-                ) from error
+class _Reader:
+    """Reads one file after another into one ledger."""
 
+    def __init__(self) -> None:
+        self.ledger = Ledger([], [])
+        self._boots: dict[tuple[str, int], Session] = {}
+        # Numbers of sessions and measurements hold for one file.
+        self._sessions: dict[str, Session] = {}
+        self._measurements: dict[str, int] = {}
 
-def _read_line(
-    words: list[str], sessions: dict[str, Session], measurements: dict[str, int], ledger: Ledger
-) -> None:
-    match words:
-        case ["o", session, seq, time_ms, measurement]:
-            sessions[session].offer(int(seq), int(time_ms), measurements[measurement])
-        case ["a", session, seq]:
-            sessions[session].acknowledged[int(seq)] = 1
-        case ["s", session, qos, boot_ms, site, device]:
-            opened = Session(
-                site, device, int(boot_ms), int(qos), array("q"), array("H"), bytearray()
-            )
-            sessions[session] = opened
-            ledger.sessions.append(opened)
-        case ["m", measurement, name]:
-            if name not in ledger.measurements:
-                ledger.measurements.append(name)
-            measurements[measurement] = ledger.measurements.index(name)
-        case _:
-            raise ValueError(words)
+    def read(self, path: Path) -> None:
+        self._sessions, self._measurements = {}, {}
+        with path.open(encoding="ascii") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.endswith("\n"):
+                    return
+                try:
+                    self._read_line(line.split())
+                except (ValueError, KeyError, IndexError) as error:
+                    raise LedgerError(
+                        f"{path}:{number}: not a line of a ledger: {line.rstrip()!r}"
+                    ) from error
+
+    def _read_line(self, words: list[str]) -> None:
+        match words:
+            case ["o", session, seq, time_ms, measurement]:
+                offered = self._measurements[measurement]
+                self._sessions[session].offer(int(seq), int(time_ms), offered)
+            case ["a" | "r" | "d" as end, session, seq]:
+                self._sessions[session].end(int(seq), _ENDS[end])
+            case ["s", number, qos, boot_ms, site, device]:
+                self._sessions[number] = self._session(site, device, int(boot_ms), int(qos))
+            case ["m", number, name]:
+                self._measurements[number] = self._measurement(name)
+            case _:
+                raise ValueError(words)
+
+    def _session(self, site: str, device: str, boot_ms: int, qos: int) -> Session:
+        known = self._boots.get((device, boot_ms))
+        if known is None:
+            known = Session(site, device, boot_ms, qos, array("q"), array("H"), bytearray())
+            self._boots[device, boot_ms] = known
+            self.ledger.sessions.append(known)
+        elif (known.site, known.qos) != (site, qos):
+            raise ValueError("one boot at two sites or two levels")
+        return known
+
+    def _measurement(self, name: str) -> int:
+        names = self.ledger.measurements
+        if name not in names:
+            names.append(name)
+        return names.index(name)

@@ -7,6 +7,9 @@ The ledger and the store are compared reading by reading, by (device, boot, seq)
 - duplicated: stored at two times or under two measurements
 - moved: stored once, at another time or under another measurement than it was offered
 - overwritten: not stored because another reading stands at its series and time
+
+What was offered and not acknowledged is no loss, and is not passed over either: a reading was
+refused, or dropped by its device, or is unfinished, still in an outbox or gone with its process.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +18,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from telemetry.latency import LatencySummary
-from telemetry.ledger import Ledger, Session
+from telemetry.ledger import ACKNOWLEDGED, DROPPED, REFUSED, Ledger, Session
 from telemetry.store import StoredSequence
 
 FindingKind = Literal["lost", "phantom", "duplicated", "moved", "overwritten"]
@@ -40,10 +43,17 @@ class Finding(Struct, frozen=True):
 
 
 class QosReport(Struct):
-    """The counts of one QoS level, in readings; `acknowledged` is None at QoS 0."""
+    """The counts of one QoS level, in readings.
+
+    Every offered one is acknowledged, refused, dropped or unfinished. At QoS 0 nothing answers:
+    `acknowledged` and `unfinished` are None.
+    """
 
     offered: int = 0
     acknowledged: int | None = 0
+    refused: int = 0
+    dropped: int = 0
+    unfinished: int | None = 0
     stored: int = 0
     lost: int = 0
     phantom: int = 0
@@ -93,7 +103,7 @@ class _Comparison:
         # Where a reading stands that was not offered there, with its (boot, seq).
         self._misplaced: dict[tuple[str, int, int], list[StoredSequence]] = {}
         self._report = AuditReport({level: QosReport() for level in QOS_LEVELS}, QosReport())
-        self._report.by_qos[0].acknowledged = None
+        self._report.by_qos[0].acknowledged = self._report.by_qos[0].unfinished = None
 
     def see(self, stored: StoredSequence) -> None:
         """Take in one stored reading."""
@@ -145,8 +155,7 @@ class _Comparison:
         offered = sum(time_ms >= 0 for time_ms in session.times_ms)
         level.offered += offered
         level.stored += sum(seen)
-        if level.acknowledged is not None:
-            level.acknowledged += sum(session.acknowledged)
+        _count_ends(level, session, offered)
         if sum(seen) == offered:
             return
         for seq in range(len(seen)):
@@ -159,7 +168,7 @@ class _Comparison:
         missing = StoredSequence(session.site, *slot, session.boot_ms, seq)
         if slot in taken:
             self._find("overwritten", session, missing)
-        elif session.qos == 0 or session.acknowledged[seq]:
+        elif session.qos == 0 or session.ends[seq] == ACKNOWLEDGED:
             self._find("lost", session, missing)
 
     def _find(self, kind: FindingKind, session: Session | None, place: StoredSequence) -> None:
@@ -169,6 +178,17 @@ class _Comparison:
             qos = None if session is None else session.qos
             identity = (place.device, place.boot_ms, place.seq, place.measurement, place.time_ms)
             self._report.findings.append(Finding(kind, qos, *identity))
+
+
+def _count_ends(level: QosReport, session: Session, offered: int) -> None:
+    acknowledged, refused, dropped = (
+        session.ends.count(end) for end in (ACKNOWLEDGED, REFUSED, DROPPED)
+    )
+    level.refused += refused
+    level.dropped += dropped
+    if level.acknowledged is not None and level.unfinished is not None:
+        level.acknowledged += acknowledged
+        level.unfinished += offered - acknowledged - refused - dropped
 
 
 def _offered(session: Session, seq: int) -> bool:

@@ -31,7 +31,7 @@ def _table(report: AuditReport) -> Table:
     table.add_column("")
     for name in levels:
         table.add_column(name, justify="right", min_width=10)
-    for kind in ("offered", "acknowledged", "stored"):
+    for kind in ("offered", "acknowledged", "refused", "dropped", "unfinished", "stored"):
         table.add_row(kind, *(_number(getattr(counts, kind)) for counts in levels.values()))
     for kind in _BAD:
         table.add_row(kind, *(_bad(kind, name, counts) for name, counts in levels.items()))

@@ -17,6 +17,7 @@ from sensors.counters import Counters
 from sensors.dialler import Broker as BrokerAddress
 from sensors.dialler import Dialler
 from sensors.fleetfile import QoS
+from sensors.ledgers import NoLedger
 from sensors.message import Message
 from sensors.rarelog import RareLog
 from sensors.uplink import Shared, Status, Uplink
@@ -84,15 +85,33 @@ def listen(broker: Broker) -> Iterator[Callable[..., Listener]]:
         listener.close()
 
 
+class Noted(NoLedger):
+    """Keeps in memory what a ledger would be told."""
+
+    def __init__(self) -> None:
+        self.acknowledged_seqs: list[int] = []
+        self.refused_seqs: list[int] = []
+        self.dropped_seqs: list[int] = []
+
+    def acknowledged(self, session: int, seq: int) -> None:  # noqa: ARG002
+        self.acknowledged_seqs.append(seq)
+
+    def refused(self, session: int, seq: int) -> None:  # noqa: ARG002
+        self.refused_seqs.append(seq)
+
+    def dropped(self, session: int, seq: int) -> None:  # noqa: ARG002
+        self.dropped_seqs.append(seq)
+
+
 class Sender:
     """One uplink in this process, and what it was told."""
 
-    def __init__(
-        self, uplink: Uplink, counters: Counters, acknowledged: list[int], topic: str
-    ) -> None:
+    def __init__(self, uplink: Uplink, counters: Counters, noted: Noted, topic: str) -> None:
         self.uplink = uplink
         self.counters = counters
-        self.acknowledged = acknowledged
+        self.acknowledged = noted.acknowledged_seqs
+        self.refused = noted.refused_seqs
+        self.dropped = noted.dropped_seqs
         self.topic = topic
         self._seq = 0
 
@@ -132,15 +151,15 @@ async def start_sender() -> AsyncIterator[StartSender]:
             keepalive_seconds: int = 10,
             timeout_seconds: float = 2.0,
         ) -> Sender:
-            counters, acknowledged = Counters(), list[int]()
+            counters, noted = Counters(), Noted()
             address = BrokerAddress("127.0.0.1", port, keepalive_seconds, timeout_seconds)
             dialler = Dialler(address, 4)
             running.callback(dialler.shut)
             await running.enter_async_context(_in_background(dialler.keep_alive()))
-            shared = Shared(dialler, counters, RareLog(log.get("test")), outbox_readings)
-            uplink = Uplink("a", password, qos, shared, acknowledged.append, status)
+            shared = Shared(dialler, counters, RareLog(log.get("test")), noted, outbox_readings)
+            uplink = Uplink("a", password, qos, shared, status)
             await running.enter_async_context(_in_background(uplink.keep_connected()))
-            return Sender(uplink, counters, acknowledged, "telemetry/home/a/m")
+            return Sender(uplink, counters, noted, "telemetry/home/a/m")
 
         yield start
 

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from stack.broker import Broker
 from stack.local import LocalStack
 from stack.services import Fleet
-from telemetry.ledger import Session, read_ledger
+from telemetry.ledger import ACKNOWLEDGED, DROPPED, Session, read_ledger
 from tests.eventually import eventually
 from tests.integration.sensors.conftest import Listener
 
@@ -47,8 +47,8 @@ def acknowledged(local: LocalStack, *levels: int) -> set[Key]:
         (session.device, seq)
         for session in sessions(local)
         if session.qos in levels
-        for seq, taken in enumerate(session.acknowledged)
-        if taken
+        for seq, end in enumerate(session.ends)
+        if end == ACKNOWLEDGED
     }
 
 
@@ -177,6 +177,9 @@ def test_a_fleet_without_a_broker_runs_to_its_end_and_reports_what_is_left(
         ends = ("acknowledged", "refused", "dropped", "unfinished")
         ended = sum(level[end] for end in ends) + (level is by_qos["0"]) * level["published"]
         assert ended == level["offered"]
+    for qos, level in by_qos.items():
+        told = sum(one.ends.count(DROPPED) for one in sessions(local) if one.qos == int(qos))
+        assert told == level["dropped"] > 0
 
 
 def test_the_processs_own_figures_are_those_on_its_metrics_page(

@@ -38,12 +38,13 @@ async def test_a_forbidden_topic_is_a_refusal_and_no_delivery(
     broker.admit(["a"])
     listen("telemetry/#")
     sender = await start_sender(qos, port=broker.port, password=broker.password("a"))
-    sender.publish(topic="telemetry/home/b/m")
+    forbidden = sender.publish(topic="telemetry/home/b/m")
     allowed = sender.publish()
     await eventually_async(lambda: sender.acknowledged, what="the allowed one's acknowledgement")
     await eventually_async(lambda: sender.counters.refused[qos], what="a refusal")
     assert sender.acknowledged == [allowed]
     assert sender.counters.refused[qos] == 1
+    assert sender.refused == [forbidden]
     assert sender.uplink.unfinished == 0
     assert sender.counters.lost_connections == 0
 
@@ -102,6 +103,7 @@ async def test_qos_0_without_a_connection_is_dropped_and_counted(
     )
     sender.publish()
     assert sender.counters.dropped["not_connected"] == [1, 0, 0]
+    assert sender.dropped == [0]
 
 
 async def test_a_full_outbox_drops_the_oldest_and_counts_it(start_sender: StartSender) -> None:
@@ -110,6 +112,7 @@ async def test_a_full_outbox_drops_the_oldest_and_counts_it(start_sender: StartS
         sender.publish()
     assert sender.uplink.unfinished == 5
     assert sender.counters.dropped["outbox_full"] == [0, 3, 0]
+    assert sender.dropped == [0, 1, 2]
 
 
 async def test_a_broker_that_never_answers_connect_is_given_up(

@@ -144,6 +144,104 @@ def test_what_is_missing_and_was_not_acknowledged_is_not_lost(
     assert audited(ledger_path, store).findings == []
 
 
+def test_what_was_refused_dropped_or_left_is_no_loss_and_counted_apart(
+    tmp_path: Path, store: SQLiteStore
+) -> None:
+    writer = LedgerWriter(tmp_path / "one.ledger")
+    session = writer.open_session(site="jakarta", device="node-1", boot_ms=BOOT_MS, qos=1)
+    for seq in range(10):
+        writer.offered(session, seq, BOOT_MS + seq * 1000, "weather")
+    writer.acknowledged(session, 0)
+    writer.refused(session, 1)
+    for seq in (2, 3):
+        writer.dropped(session, seq)
+    writer.close()
+    store.write([reading("node-1", 0)])
+
+    report = audited(tmp_path, store)
+
+    level = report.by_qos[1]
+    assert (level.acknowledged, level.refused, level.dropped, level.unfinished) == (1, 1, 2, 6)
+    assert report.findings == []
+    assert report.promise_kept
+
+
+def test_at_qos_0_dropped_readings_are_counted_and_nothing_is_unfinished(
+    tmp_path: Path, store: SQLiteStore
+) -> None:
+    writer = LedgerWriter(tmp_path / "one.ledger")
+    session = writer.open_session(site="jakarta", device="node-0", boot_ms=BOOT_MS, qos=0)
+    for seq in range(3):
+        writer.offered(session, seq, BOOT_MS + seq * 1000, "weather")
+    writer.dropped(session, 1)
+    writer.close()
+    store.write([reading("node-0", seq) for seq in (0, 2)])
+
+    report = audited(tmp_path, store)
+
+    level = report.by_qos[0]
+    assert (level.dropped, level.acknowledged, level.unfinished) == (1, None, None)
+    assert found(report) == [("lost", 0, "node-0", 1)]
+
+
+def write_two_processes(folder: Path) -> None:
+    """Of four readings the first process has one acknowledged, the next one two of the rest."""
+    for number, (offers, acknowledged) in enumerate([([0, 1, 2, 3], [0]), ([1, 2, 3], [1, 2])]):
+        writer = LedgerWriter(folder / f"{number}.ledger")
+        session = writer.open_session(site="jakarta", device="node-1", boot_ms=BOOT_MS, qos=1)
+        for seq in offers:
+            writer.offered(session, seq, BOOT_MS + seq * 1000, "weather")
+        for seq in acknowledged:
+            writer.acknowledged(session, seq)
+        writer.close()
+
+
+def test_one_boot_in_the_ledgers_of_two_processes_is_one(
+    tmp_path: Path, store: SQLiteStore
+) -> None:
+    write_two_processes(tmp_path)
+    store.write([reading("node-1", seq) for seq in (0, 1, 2)])
+
+    report = audited(tmp_path, store)
+
+    level = report.by_qos[1]
+    assert (level.offered, level.acknowledged, level.unfinished, level.stored) == (4, 3, 1, 3)
+    assert report.findings == []
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_a_loss_is_found_whichever_process_had_the_acknowledgement(
+    tmp_path: Path, store: SQLiteStore, missing: int
+) -> None:
+    write_two_processes(tmp_path)
+    store.write([reading("node-1", seq) for seq in (0, 1, 2) if seq != missing])
+
+    assert found(audited(tmp_path, store)) == [("lost", 1, "node-1", missing)]
+
+
+def test_the_ledger_of_the_later_process_makes_sense_alone(
+    tmp_path: Path, store: SQLiteStore
+) -> None:
+    write_two_processes(tmp_path)
+    (tmp_path / "0.ledger").unlink()
+    store.write([reading("node-1", seq) for seq in (1, 2)])
+
+    report = audited(tmp_path, store)
+
+    assert report.promise_kept
+    assert report.by_qos[1].acknowledged == 2
+
+
+def test_one_boot_at_two_levels_is_named(tmp_path: Path) -> None:
+    for qos in (1, 2):
+        writer = LedgerWriter(tmp_path / f"{qos}.ledger")
+        writer.open_session(site="jakarta", device="node-1", boot_ms=BOOT_MS, qos=qos)
+        writer.close()
+
+    with pytest.raises(LedgerError, match=r"2\.ledger:1: not a line of a ledger"):
+        read_ledger([tmp_path])
+
+
 def test_at_qos_0_what_is_missing_is_lost_and_the_promise_still_kept(
     ledger_path: Path, store: SQLiteStore
 ) -> None:
