@@ -1,14 +1,28 @@
 """What all tests share: a stack of real parts, and a real Mosquitto in it.
 
-A missing Mosquitto fails the tests that ask for it: nothing is skipped for want of a server.
+A missing Mosquitto fails the tests that ask for it. A missing influxd skips those that ask for it,
+and fails them where REQUIRE_INFLUXDB is set, as in continuous integration.
 """
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from stack.broker import Broker
+from stack.influxdb import InfluxdMissing, find_influxd
 from stack.local import LocalStack
+
+
+@pytest.fixture(scope="session")
+def influxd_installed() -> None:
+    """Ask for a real InfluxDB on this machine."""
+    try:
+        find_influxd()
+    except InfluxdMissing as error:
+        if os.environ.get("REQUIRE_INFLUXDB"):
+            raise
+        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """A store that is told wrongly is named by what is wrong, and taken again once that is mended."""
 
-import os
 from pathlib import Path
 
 import pytest
 from influxdb_client import InfluxDBClient
 
-from stack.influxdb import Influxd, InfluxdMissing, find_influxd
+from stack.influxdb import Influxd
 from stack.local import LocalStack
 from stack.process import ProcessFailed
 from stack.services import Service
@@ -14,13 +13,7 @@ from tests.eventually import eventually
 
 
 @pytest.fixture
-def server(local: LocalStack) -> Influxd:
-    try:
-        find_influxd()
-    except InfluxdMissing as error:
-        if os.environ.get("REQUIRE_INFLUXDB"):
-            raise
-        pytest.skip(str(error))
+def server(influxd_installed: None, local: LocalStack) -> Influxd:  # noqa: ARG001
     local.start_broker()
     return local.start_influxdb()
 

@@ -1,6 +1,5 @@
 """Every store that there is, each fresh: the conformance suite runs on all of them."""
 
-import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import pytest
 from influxdb_client import InfluxDBClient
 
-from stack.influxdb import InfluxdMissing, find_influxd
 from stack.local import LocalStack
 from telemetry.settings import Secret
 from telemetry.store import Store
@@ -19,14 +17,8 @@ from telemetry.store.settings import StoreSettings
 
 
 @pytest.fixture(scope="session")
-def influxdb() -> Iterator[LocalStack]:
+def influxdb(influxd_installed: None) -> Iterator[LocalStack]:  # noqa: ARG001
     """A stack with nothing but a real InfluxDB, set up as ours is."""
-    try:
-        find_influxd()
-    except InfluxdMissing as error:
-        if os.environ.get("REQUIRE_INFLUXDB"):
-            raise
-        pytest.skip(str(error))
     with LocalStack() as local:
         local.start_influxdb()
         yield local
