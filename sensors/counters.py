@@ -57,6 +57,9 @@ class Counters:
         self.dropped: dict[DropReason, list[int]] = {
             reason: [0, 0, 0] for reason in get_args(DropReason)
         }
+        self.taken_over = [0, 0, 0]
+        self.unreadable = 0
+        self.disk_failures = 0
         self.kept = 0
         self.connects = 0
         self.connect_failures: dict[FailureReason, int] = dict.fromkeys(get_args(FailureReason), 0)
@@ -82,8 +85,16 @@ class Counters:
         yield Sample(
             "kept_readings", self.kept, "Answers as 0x10, nobody subscribes: kept for later."
         )
+        yield from self._disk_samples()
         yield from self._connection_samples()
         yield from self._lateness_samples()
+
+    def _disk_samples(self) -> Iterator[Sample]:
+        yield from _by_qos(
+            "taken_over_readings", self.taken_over[1:], "Readings of an earlier process.", 1
+        )
+        yield Sample("unreadable_readings", self.unreadable, "Readings damaged on disk.")
+        yield Sample("outbox_disk_failures", self.disk_failures, "What the disk refused.")
 
     def _connection_samples(self) -> Iterator[Sample]:
         yield Sample("connects", self.connects, "Connections made.")

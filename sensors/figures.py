@@ -38,6 +38,8 @@ class OwnFigures:
         now_ms = time.time_ns() // 1_000_000
         values = as_values(self._samples())
         payload = encode_native(Reading(SITE, self._client_id, MEASUREMENT, now_ms, values))
-        message = Message(self._published, now_ms, now_ms, MEASUREMENT, self._topic, payload)
+        message = Message(
+            self._published, now_ms, now_ms, MEASUREMENT, self._topic, payload, 0, self._published
+        )
         self._published += 1
         self.uplink.publish(message)

@@ -7,6 +7,7 @@ class Message(Struct, gc=False):
     """A reading as it is published.
 
     `due_ms` is the moment at which that was to happen, `session` the ledger's number of its boot.
+    `number` grows over a device's readings: it is the journal's where there is one, else `seq`.
     """
 
     seq: int
@@ -15,5 +16,6 @@ class Message(Struct, gc=False):
     measurement: str
     topic: bytes
     payload: bytes
-    session: int = 0
+    session: int
+    number: int
     sent: bool = False

@@ -8,11 +8,16 @@ At QoS 2 a reading is acknowledged by PUBCOMP, not by PUBREC. Until PUBREL the b
 the session, and Mosquitto hands it on only then: a connection that breaks in between takes it away
 with the session. It is then published again, so QoS 2 is exactly once only as far as the handshake
 ran undisturbed; the store knows the repeat by its time.
+
+With a spill on disk, a reading that finds no room in memory is left there with its number alone,
+and is fetched when its turn comes.
 """
 
+from array import array
+from bisect import bisect_right
 from collections import deque
 from enum import Enum, auto
-from typing import Literal
+from typing import Literal, Protocol
 
 from sensors.message import Message
 
@@ -20,6 +25,8 @@ IN_FLIGHT = 20
 """Mosquitto's own limit; a QoS 2 publisher beyond it loses readings to 2.0.11, uncounted."""
 
 PAUSE_SECONDS = 1.0
+
+_FETCHED = 100  # readings taken from the spill at a time
 
 _FIRST_PACKET_ID = 16  # smaller ones are left to the device's status
 _LAST_PACKET_ID = 65_535
@@ -44,13 +51,31 @@ class Outcome(Enum):
     UNKNOWN = auto()
 
 
+class Spill(Protocol):
+    """Where readings are that need not be in memory."""
+
+    def holds(self, message: Message) -> bool:
+        """Tell whether a reading is there."""
+        ...
+
+    def fetch(self, numbers: "array[int]") -> list[Message]:
+        """Return readings by their numbers; what cannot be read any more is left out."""
+        ...
+
+
 class Outbox:
-    """The unacknowledged readings of one device, at most `capacity`."""
+    """The unacknowledged readings of one device, at most `capacity` of them in memory."""
 
-    __slots__ = ("_capacity", "_in_flight", "_packet_id", "_paused_until", "_probing", "_waiting")
+    __slots__ = (
+        "_capacity", "_in_flight", "_packet_id", "_paused_until", "_probing", "_spill", "_spilled",
+        "_waiting",
+    )  # fmt: skip
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, spill: Spill | None = None) -> None:
         self._capacity = capacity
+        self._spill = spill
+        # Numbers, ascending: all of them are later than what waits in memory.
+        self._spilled: array[int] = array("Q")
         self._waiting: deque[Message] = deque()
         self._in_flight: dict[int, Message] = {}
         self._packet_id = _FIRST_PACKET_ID - 1
@@ -58,20 +83,38 @@ class Outbox:
         self._probing = False
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._in_flight)
+        return len(self._waiting) + len(self._in_flight) + len(self._spilled)
 
     @property
     def in_flight(self) -> int:
         """How many readings were sent on this connection and not answered."""
         return len(self._in_flight)
 
+    def take_over(self, numbers: "array[int]") -> None:
+        """Take what an earlier process left in the spill; before anything is added."""
+        self._spilled.extend(numbers)
+
     def add(self, message: Message) -> Message | None:
         """Take a new reading; return the oldest waiting one where there is room no longer.
 
         What is in flight cannot be called back, so it is never the one to go.
         """
+        in_memory = len(self._waiting) + len(self._in_flight)
+        must_spill = bool(self._spilled) or in_memory >= self._capacity
+        if must_spill and self._spill is not None and self._spill.holds(message):
+            self._spilled.append(message.number)
+            return None
         self._waiting.append(message)
-        return self._waiting.popleft() if len(self) > self._capacity else None
+        return self._waiting.popleft() if in_memory >= self._capacity else None
+
+    def forget(self, last: int) -> list[Message]:
+        """Give up the waiting readings up to this number and return them."""
+        forgotten = []
+        while self._waiting and self._waiting[0].number <= last:
+            forgotten.append(self._waiting.popleft())
+        if not self._waiting:
+            forgotten += self._fetch(bisect_right(self._spilled, last))
+        return forgotten
 
     def next_to_send(self, now_s: float, window: int = IN_FLIGHT) -> tuple[int, Message] | None:
         """Return the next reading and its packet id, now in flight, or None: nothing may go now.
@@ -79,7 +122,11 @@ class Outbox:
         After a pause one reading goes alone, to see whether anybody subscribes by now.
         """
         allowed = 1 if self._probing else min(window, IN_FLIGHT)
-        if not self._waiting or len(self._in_flight) >= allowed or now_s < self._paused_until:
+        if len(self._in_flight) >= allowed or now_s < self._paused_until:
+            return None
+        while self._spilled and not self._waiting:
+            self._waiting.extend(self._fetch(min(_FETCHED, self._capacity)))
+        if not self._waiting:
             return None
         message = self._waiting.popleft()
         packet_id = self._free_packet_id()
@@ -116,13 +163,19 @@ class Outbox:
         self._in_flight.clear()
         self._paused_until = 0.0
 
+    def _fetch(self, count: int) -> list[Message]:
+        if self._spill is None or not count:
+            return []
+        numbers, self._spilled = self._spilled[:count], self._spilled[count:]
+        return self._spill.fetch(numbers)
+
     def _put_back(self, messages: list[Message]) -> None:
         back = list(messages)
-        newest = max((message.seq for message in back), default=-1)
+        newest = max((message.number for message in back), default=-1)
         # Of several that come back one by one, an earlier reading may come after a later one.
-        while self._waiting and self._waiting[0].seq < newest:
+        while self._waiting and self._waiting[0].number < newest:
             back.append(self._waiting.popleft())
-        back.sort(key=lambda message: message.seq)
+        back.sort(key=lambda message: message.number)
         self._waiting.extendleft(reversed(back))
 
     def _free_packet_id(self) -> int:

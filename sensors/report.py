@@ -12,14 +12,16 @@ from sensors.fleetfile import QOS_LEVELS
 
 
 class LevelReport(Struct, frozen=True):
-    """One QoS level; every offered reading is in one of the counts behind it.
+    """One QoS level; every reading offered or taken over is in one of the counts behind it.
 
     At QoS 0 `published` says how many were sent; at QoS 1 and 2 a reading ends as acknowledged,
-    refused, dropped or unfinished (still in an outbox when the run ended).
+    refused, dropped or unfinished (still in an outbox when the run ended); only what is damaged on
+    disk is in none of them. `taken_over` is what an earlier process left there.
     """
 
     devices: int
     offered: int
+    taken_over: int
     published: int
     acknowledged: int
     refused: int
@@ -66,6 +68,7 @@ def make_report(
             str(qos): LevelReport(
                 devices=sum(device.qos == qos for device in fleet.devices),
                 offered=counters.offered[qos],
+                taken_over=counters.taken_over[qos],
                 published=counters.published[qos],
                 acknowledged=counters.acknowledged[qos],
                 refused=counters.refused[qos],

@@ -13,6 +13,8 @@ from sensors.counters import Counters
 from sensors.dialler import Broker, Dialler
 from sensors.figures import OwnFigures
 from sensors.fleet import Device, Fleet
+from sensors.journal import Journal
+from sensors.keeping import Keeping, open_journal
 from sensors.ledgers import AnyLedger, NoLedger, open_ledger
 from sensors.message import Message
 from sensors.rarelog import RareLog
@@ -61,18 +63,22 @@ class FleetRun:
         self._ended_ms: float | None = None
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+        journal = open_journal(settings)
         self._ledger: AnyLedger = open_ledger(
             settings.ledger_dir, settings.client_id, self._boot_ms
         )
+        self._keeping = None if journal is None else self._keep_in(journal)
         self._dialler = Dialler(_broker(settings), settings.connects_at_once)
-        self._for_devices = self._shared(self.counters, self._ledger)
+        self._for_devices = self._shared(self.counters, self._ledger, self._keeping)
         self._members = [self._member(device) for device in fleet.devices]
+        if self._keeping is not None:
+            self._take_over(self._keeping)
         self._figures = OwnFigures(
             settings.client_id,
             device_password(settings.fleet_key.value, settings.client_id),
             self.samples,
             # Counted apart: the figures tell of the devices, not of themselves.
-            self._shared(Counters(), NoLedger()),
+            self._shared(Counters(), NoLedger(), None),
         )
 
     def stop(self) -> None:
@@ -103,6 +109,12 @@ class FleetRun:
             ("running_seconds", self.running_seconds, "Time since readings began; 0 before."),
         ):
             yield Sample(name, value, about, kind="gauge")
+        if self._keeping is not None:
+            for name, value, about in (
+                ("outbox_disk_readings", self._keeping.readings, "Readings on the outbox's disk."),
+                ("outbox_disk_bytes", self._keeping.disk_bytes, "How much of it they take."),
+            ):
+                yield Sample(name, value, about, kind="gauge")
 
     async def run(self, duration_seconds: float | None = None) -> Report:
         """Run until `stop` is called or the duration is over, counted from when readings begin."""
@@ -120,6 +132,8 @@ class FleetRun:
                 await self._run_phases(duration_seconds)
         finally:
             self._dialler.shut()
+            if self._keeping is not None:
+                self._keeping.close()
             self._ledger.close()
         return self._report()
 
@@ -132,6 +146,9 @@ class FleetRun:
             background.append(tasks.create_task(self._dialler.keep_alive(), name="keepalive"))
             figures = self._figures.keep_publishing(self._settings.figures_interval_ms)
             background.append(tasks.create_task(figures, name="figures"))
+            if self._keeping is not None:
+                keeping = self._keeping.keep(self._settings.outbox_sync_interval_ms)
+                background.append(tasks.create_task(keeping, name="keeping"))
             await self._connect()
             await self._make_readings(tasks, duration_seconds)
             await self._drain()
@@ -179,7 +196,8 @@ class FleetRun:
             await asyncio.sleep(max(wait_seconds, _TICK_SECONDS) if wait_seconds > 0 else 0)
 
     def _offer(self, due: list[tuple[int, int]]) -> None:
-        # The ledger first, handed to the system once for all: what is not in it was never sent.
+        # Journal and ledger first, handed to the system once for all: what is not in them was never
+        # sent. The journal before the ledger: what was offered is on disk.
         ledger, members, offered = self._ledger, self._members, self.counters.offered
         made: list[tuple[_Member, Message]] = []
         for place, due_ms in due:
@@ -188,6 +206,9 @@ class FleetRun:
                 ledger.offered(member.session, message.seq, message.time_ms, message.measurement)
                 offered[member.qos] += 1
                 made.append((member, message))
+        if self._keeping is not None:
+            waiting = ((member.qos, message) for member, message in made if member.qos)
+            self._keeping.write(waiting, self._forget_through)
         ledger.flush()
         record_lateness, now_ms = self.counters.lateness.record, self._clock.now_ms
         for member, message in made:
@@ -199,8 +220,10 @@ class FleetRun:
         _log.info("draining", readings=self.unfinished)
         await self._until(lambda: not self.unfinished, self._settings.drain_seconds)
         left = self.unfinished
-        if left:
+        if left and self._keeping is None:
             _log.error("readings left in the outboxes", readings=left)
+        elif left:
+            _log.warning("readings stay on disk for the next process", readings=left)
 
     async def _leave(self) -> None:
         self.phase = "leaving"
@@ -235,15 +258,40 @@ class FleetRun:
         word = f"{connected} of {total} devices connected"
         return None if connected >= _READY_SHARE * total else word
 
-    def _shared(self, counters: Counters, ledger: AnyLedger) -> Shared:
-        outbox_readings = self._settings.outbox_readings
-        return Shared(self._dialler, counters, RareLog(_log), ledger, outbox_readings)
+    def _keep_in(self, journal: Journal) -> Keeping:
+        if journal.torn_bytes:
+            _log.warning("the end of a file was damaged", bytes=journal.torn_bytes)
+        return Keeping(journal, self._boot_ms, self._ledger, self.counters, RareLog(_log))
+
+    def _take_over(self, keeping: Keeping) -> None:
+        """Hand what an earlier process left on disk to its devices, those that keep an outbox."""
+        left = keeping.left()
+        taken = 0
+        for device, member in zip(self.fleet.devices, self._members, strict=True):
+            if member.qos and device.name in left:
+                numbers = left.pop(device.name)
+                member.uplink.take_over(numbers)
+                taken += len(numbers)
+        stay = keeping.leave_alone(left)
+        if taken or stay:
+            _log.warning("readings of an earlier process", taken_over=taken, of_no_device_here=stay)
+
+    def _forget_through(self, last: int) -> None:
+        for member in self._members:
+            member.uplink.forget(last)
+        _log.error("the outbox's disk is full, its oldest readings were dropped")
+
+    def _shared(self, counters: Counters, ledger: AnyLedger, keeping: Keeping | None) -> Shared:
+        readings = self._settings.outbox_readings
+        return Shared(self._dialler, counters, RareLog(_log), ledger, readings, keeping)
 
     def _member(self, device: Device) -> _Member:
         boot_ms, ledger = self._boot_ms, self._ledger
         session = ledger.open_session(
             site=device.site, device=device.name, boot_ms=boot_ms, qos=device.qos
         )
+        if self._keeping is not None:
+            self._keeping.know_session(device.name, boot_ms, session)
         uplink = Uplink(
             device.name,
             device_password(self._settings.fleet_key.value, device.name),

@@ -35,8 +35,32 @@ class SensorsSettings(Settings, frozen=True, kw_only=True):
     ] = 10_000
     outbox_readings: Annotated[
         int,
-        Meta(ge=1, le=1_000_000, description="unacknowledged readings that each device keeps"),
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="unacknowledged readings that each device keeps in memory; past that the "
+            "oldest goes, or with `OUTBOX_DIR` the newest wait on disk",
+        ),
     ] = 600
+    outbox_dir: Annotated[
+        str | None,
+        Meta(
+            description="the folder in which unacknowledged readings survive the process; "
+            "without one, or empty, they are in memory alone"
+        ),
+    ] = None
+    outbox_bytes: Annotated[
+        int,
+        Meta(ge=1_000_000, description="the disk's budget for them; the oldest go, counted"),
+    ] = 256_000_000
+    outbox_sync_interval_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=3_600_000,
+            description="how often they are synced, so that they survive the machine; 0: never",
+        ),
+    ] = 1_000
     connects_at_once: Annotated[
         int, Meta(ge=1, le=500, description="devices that may be connecting at one time")
     ] = 50

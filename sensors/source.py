@@ -84,4 +84,4 @@ class ReadingSource:
             seq,
         )
         payload = encode_native(reading)
-        return Message(seq, due_ms, time_ms, series.name, series.topic, payload, self._session)
+        return Message(seq, due_ms, time_ms, series.name, series.topic, payload, self._session, seq)

@@ -1,6 +1,7 @@
 """A client that stays connected: its outbox, its status, its way back after a lost connection."""
 
 import asyncio
+from array import array
 from random import Random
 from typing import Literal
 
@@ -10,6 +11,7 @@ from msgspec import Struct
 from sensors.counters import Counters, DropReason
 from sensors.dialler import Dialler
 from sensors.fleetfile import QoS
+from sensors.keeping import Keeping
 from sensors.ledgers import AnyLedger
 from sensors.link import ConnectFailed, Link, Will
 from sensors.message import Message
@@ -53,6 +55,7 @@ class Shared(Struct, frozen=True):
     log: RareLog
     ledger: AnyLedger
     outbox_readings: int
+    keeping: Keeping | None = None
 
 
 class Uplink:
@@ -80,7 +83,7 @@ class Uplink:
         self._qos = qos
         self._shared = shared
         self._status = status
-        self._outbox = Outbox(shared.outbox_readings)
+        self._outbox = Outbox(shared.outbox_readings, shared.keeping)
         self._link: Link | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._leaving = False
@@ -97,6 +100,16 @@ class Uplink:
     def unfinished(self) -> int:
         """How many readings wait in the outbox or for their acknowledgement."""
         return len(self._outbox)
+
+    def take_over(self, numbers: "array[int]") -> None:
+        """Take what an earlier process left on disk for this device, before all that is new."""
+        self._outbox.take_over(numbers)
+        self._shared.counters.taken_over[self._qos] += len(numbers)
+
+    def forget(self, last: int) -> None:
+        """Drop what waits up to a number of the journal, whose room is needed."""
+        for message in self._outbox.forget(last):
+            self._drop(message, "outbox_full")
 
     async def keep_connected(self) -> None:
         """Connect, and connect again whenever that is lost; until it leaves or is cancelled."""
@@ -251,6 +264,7 @@ class Uplink:
         if outcome is Outcome.ACKNOWLEDGED:
             self._shared.counters.acknowledged[self._qos] += 1
             self._shared.ledger.acknowledged(message.session, message.seq)
+            self._settle(message)
         elif outcome is Outcome.REFUSED:
             self._refuse(message, f"{kind} {reason:#04x}")
         else:
@@ -264,13 +278,19 @@ class Uplink:
         if packet_id == _OFFLINE_ID and self._offline_said is not None:
             self._offline_said.set()
 
+    def _settle(self, message: Message) -> None:
+        if self._qos and self._shared.keeping is not None:
+            self._shared.keeping.settle(message)
+
     def _drop(self, message: Message, reason: DropReason) -> None:
         self._shared.counters.dropped[reason][self._qos] += 1
         self._shared.ledger.dropped(message.session, message.seq)
+        self._settle(message)
 
     def _refuse(self, message: Message, why: str) -> None:
         self._shared.counters.refused[self._qos] += 1
         self._shared.ledger.refused(message.session, message.seq)
+        self._settle(message)
         self._shared.log.error(
             "reading refused", device=self._name, topic=message.topic.decode(), why=why
         )

@@ -1,6 +1,7 @@
 """Devices before a real Mosquitto, and somebody who listens to them."""
 
 import asyncio
+from array import array
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from sensors.counters import Counters
 from sensors.dialler import Broker as BrokerAddress
 from sensors.dialler import Dialler
 from sensors.fleetfile import QoS
+from sensors.keeping import Keeping
 from sensors.ledgers import NoLedger
 from sensors.message import Message
 from sensors.rarelog import RareLog
@@ -106,19 +108,25 @@ class Noted(NoLedger):
 class Sender:
     """One uplink in this process, and what it was told."""
 
-    def __init__(self, uplink: Uplink, counters: Counters, noted: Noted, topic: str) -> None:
+    def __init__(
+        self, uplink: Uplink, counters: Counters, noted: Noted, keeping: Keeping | None
+    ) -> None:
         self.uplink = uplink
         self.counters = counters
         self.acknowledged = noted.acknowledged_seqs
         self.refused = noted.refused_seqs
         self.dropped = noted.dropped_seqs
-        self.topic = topic
+        self.topic = "telemetry/home/a/m"
+        self._keeping = keeping
         self._seq = 0
 
     def publish(self, *, topic: str | None = None, payload: bytes = b'{"x": 1}') -> int:
         seq = self._seq
         self._seq += 1
-        self.uplink.publish(Message(seq, 0, 0, "m", (topic or self.topic).encode(), payload))
+        message = Message(seq, 0, 0, "m", (topic or self.topic).encode(), payload, 0, seq)
+        if self._keeping is not None:
+            self._keeping.write([(1, message)], self.uplink.forget)
+        self.uplink.publish(message)
         return seq
 
 
@@ -133,6 +141,7 @@ class StartSender(Protocol):
         outbox_readings: int = 100,
         keepalive_seconds: int = 10,
         timeout_seconds: float = 2.0,
+        keeping: Keeping | None = None,
     ) -> Sender: ...
 
 
@@ -150,16 +159,21 @@ async def start_sender() -> AsyncIterator[StartSender]:
             outbox_readings: int = 100,
             keepalive_seconds: int = 10,
             timeout_seconds: float = 2.0,
+            keeping: Keeping | None = None,
         ) -> Sender:
             counters, noted = Counters(), Noted()
             address = BrokerAddress("127.0.0.1", port, keepalive_seconds, timeout_seconds)
             dialler = Dialler(address, 4)
             running.callback(dialler.shut)
             await running.enter_async_context(_in_background(dialler.keep_alive()))
-            shared = Shared(dialler, counters, RareLog(log.get("test")), noted, outbox_readings)
+            shared = Shared(
+                dialler, counters, RareLog(log.get("test")), noted, outbox_readings, keeping
+            )
             uplink = Uplink("a", password, qos, shared, status)
+            if keeping is not None:
+                uplink.take_over(keeping.left().get("a", array("Q")))
             await running.enter_async_context(_in_background(uplink.keep_connected()))
-            return Sender(uplink, counters, noted, "telemetry/home/a/m")
+            return Sender(uplink, counters, noted, keeping)
 
         yield start
 

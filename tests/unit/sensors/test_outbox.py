@@ -1,5 +1,7 @@
 """The outbox: what the broker's answers mean, without a broker."""
 
+from array import array
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from sensors.outbox import IN_FLIGHT, PAUSE_SECONDS, AnswerKind, Outbox, Outcome
 
 
 def message(seq: int) -> Message:
-    return Message(seq, 0, 0, "m", b"t", b"p")
+    return Message(seq, 0, 0, "m", b"t", b"p", 0, seq)
 
 
 def filled(count: int, capacity: int = 1000) -> Outbox:
@@ -17,6 +19,27 @@ def filled(count: int, capacity: int = 1000) -> Outbox:
     for seq in range(count):
         outbox.add(message(seq))
     return outbox
+
+
+class Shelf:
+    """A spill in memory; it takes no readings at all once it is full."""
+
+    def __init__(self, *left: int) -> None:
+        self.there = {number: message(number) for number in left}
+        self.full = False
+        self.fetched: list[int] = []
+
+    def write(self, written: Message) -> Message:
+        if not self.full:
+            self.there[written.number] = written
+        return written
+
+    def holds(self, message: Message) -> bool:
+        return message.number in self.there
+
+    def fetch(self, numbers: "array[int]") -> list[Message]:
+        self.fetched.append(len(numbers))
+        return [self.there[number] for number in numbers if number in self.there]
 
 
 def send_all(outbox: Outbox, now_s: float = 0.0, window: int = IN_FLIGHT) -> dict[int, int]:
@@ -146,17 +169,91 @@ def test_packet_ids_leave_the_small_ones_to_the_status_and_never_clash() -> None
     assert len(seen) == 65_535 - 16
 
 
+def test_with_a_spill_nothing_is_dropped_and_the_order_is_kept() -> None:
+    shelf = Shelf()
+    outbox = Outbox(25, shelf)
+    for seq in range(500):
+        assert outbox.add(shelf.write(message(seq))) is None
+    assert len(outbox) == 500
+    order: list[int] = []
+    while sent := send_all(outbox):
+        order += sent
+        for packet_id in sent.values():
+            outbox.answered("PUBACK", packet_id, 0, 0.0)
+    assert order == list(range(500))
+    assert len(outbox) == 0
+    assert max(shelf.fetched) <= 25, "no more than the memory's share at a time"
+
+
+def test_what_an_earlier_process_left_goes_before_what_is_new_within_one_window() -> None:
+    shelf = Shelf(3, 5, 9)
+    outbox = Outbox(100, shelf)
+    outbox.take_over(array("Q", [3, 5, 9]))
+    for seq in range(20, 60):
+        outbox.add(shelf.write(message(seq)))
+    sent = send_all(outbox)
+    assert list(sent) == [3, 5, 9, *range(20, 37)]
+    assert outbox.in_flight == IN_FLIGHT
+
+
+def test_an_interrupted_publishing_of_spilled_readings_is_taken_up_in_order() -> None:
+    shelf = Shelf()
+    outbox = Outbox(5, shelf)
+    for seq in range(40):
+        outbox.add(shelf.write(message(seq)))
+    sent = send_all(outbox)
+    outbox.answered("PUBACK", sent[7], 0, 0.0)
+    outbox.connection_lost()
+    assert list(send_all(outbox)) == [seq for seq in range(21) if seq != 7]
+
+
+def test_where_the_spill_is_full_the_oldest_in_memory_is_dropped() -> None:
+    shelf = Shelf()
+    outbox = Outbox(10, shelf)
+    for seq in range(10):
+        outbox.add(shelf.write(message(seq)))
+    shelf.full = True
+    dropped = outbox.add(message(10))
+    assert dropped is not None
+    assert dropped.seq == 0
+    assert list(send_all(outbox)) == list(range(1, 11))
+
+
+def test_what_must_be_forgotten_goes_from_memory_and_spill_but_not_out_of_flight() -> None:
+    shelf = Shelf()
+    outbox = Outbox(30, shelf)
+    for seq in range(60):
+        outbox.add(shelf.write(message(seq)))
+    flying = send_all(outbox, window=5)
+    assert [one.seq for one in outbox.forget(40)] == list(range(5, 41))
+    assert len(outbox) == 5 + 19
+    outbox.connection_lost()
+    assert list(send_all(outbox)) == [*flying, *range(41, 56)]
+
+
+def test_what_cannot_be_read_again_is_left_out() -> None:
+    shelf = Shelf(1, 2, 3)
+    outbox = Outbox(1, shelf)
+    outbox.take_over(array("Q", [1, 2, 3]))
+    del shelf.there[1], shelf.there[2]
+    assert list(send_all(outbox)) == [3]
+    assert len(outbox) == 1
+
+
 @given(st.data())
 def test_every_reading_ends_exactly_once_whatever_the_broker_does(data: st.DataObject) -> None:
-    outbox = Outbox(capacity=40)
+    shelf = Shelf() if data.draw(st.booleans()) else None
+    outbox = Outbox(40, shelf)
     offered, ended, now_s = 0, [], 0.0
     flying: dict[int, int] = {}
     for _ in range(data.draw(st.integers(1, 60))):
         match data.draw(st.sampled_from(["add", "send", "answer", "lose", "wait"])):
             case "add":
-                dropped = outbox.add(message(offered))
-                offered += 1
-                ended += [dropped.seq] if dropped else []
+                for _ in range(data.draw(st.integers(1, 30))):
+                    made = message(offered) if shelf is None else shelf.write(message(offered))
+                    dropped = outbox.add(made)
+                    offered += 1
+                    ended += [dropped.seq] if dropped else []
             case "send":
                 sent = send_all(outbox, now_s)
                 assert list(sent) == sorted(sent)
