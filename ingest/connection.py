@@ -7,7 +7,8 @@ identifier means nothing there.
 import asyncio
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import gmqtt
@@ -22,6 +23,7 @@ _HELD_BACK = (MQTTCommands.PUBACK, MQTTCommands.PUBREC)
 _PUBCOMP = MQTTCommands.PUBCOMP
 _SUCCESS_BYTES = 2  # of a PUBACK or PUBREC without reason code: the packet identifier
 _PACKET_ID_BYTES = 2
+_LAST_WORD_SECONDS = 0.05
 _LOOKS_PER_KEEPALIVE = 8
 # Promised is 1.5: what is left is for the look itself, and for a busy loop.
 SILENT_KEEPALIVES = 1.4
@@ -76,6 +78,9 @@ class Receiver(Protocol):
     def notice(self, topic: str, payload: bytes) -> None:
         """Take word of the broker itself, or of another ingest."""
 
+    def has_room(self) -> bool:
+        """Tell whether more can be taken."""
+
     async def room(self) -> None:
         """Wait until more can be taken: the socket is not read meanwhile."""
 
@@ -109,6 +114,8 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
         self._tally = tally
         self._arriving: Receipt | None = None
         self._is_read = False
+        self._deadline: asyncio.Timeout | None = None
+        self._patience_seconds = 0.0
         self._answers: asyncio.Queue[tuple[int, ...]] = asyncio.Queue()
         self.session_present = False
         self.end_reason: int | None = None
@@ -125,6 +132,28 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
 
     async def reconnect(self, delay: bool = False) -> None:
         """Do not reconnect: the source opens a new connection, with its own pace."""
+
+    async def handshake(self, work: Coroutine[Any, Any, None], *, timeout_seconds: float) -> None:
+        """Do work that asks the broker; only while the connection lasts, and within a time-out.
+
+        The time during which nothing is read for want of room is not the broker's: what it holds
+        for us comes before its answers. Raises TimeoutError and ConnectionError.
+        """
+        asking = asyncio.create_task(work, name="handshake")
+        lost = asyncio.create_task(self.lost.wait(), name="connection lost")
+        self._patience_seconds = timeout_seconds
+        try:
+            async with asyncio.timeout(timeout_seconds) as self._deadline:
+                await asyncio.wait((asking, lost), return_when=asyncio.FIRST_COMPLETED)
+                # A refusal comes right before the end, and tells more than that.
+                await asyncio.wait((asking,), timeout=_LAST_WORD_SECONDS)
+            if not asking.done():
+                raise ConnectionResetError("the connection was lost before the broker answered")
+            asking.result()
+        finally:
+            self._deadline = None
+            lost.cancel()
+            asking.cancel()
 
     async def subscribe_to(self, filters: Sequence[str], *, qos: int) -> tuple[int, ...]:
         """Subscribe; return the broker's answer for each filter (128 and up: refused)."""
@@ -143,14 +172,16 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
         gmqtt's own watch waits for two keepalives, and takes an unread socket for a silent one.
         """
         self._connection._keep_connection_callback.cancel()
+        # [MQTT-3.2.2-21]: the server's, where it has sent one; with 0 it wants none, but we do.
+        keepalive = self._connection.keepalive or self._keepalive
         while not self.lost.is_set():
-            await asyncio.sleep(self._keepalive / _LOOKS_PER_KEEPALIVE)
+            await asyncio.sleep(keepalive / _LOOKS_PER_KEEPALIVE)
             now_s = time.monotonic()
             silent_seconds = now_s - self._connection._last_data_in
-            if silent_seconds >= SILENT_KEEPALIVES * self._keepalive:
+            if silent_seconds >= SILENT_KEEPALIVES * keepalive:
                 return
             quiet_since_s = min(self._connection._last_data_in, self._connection._last_data_out)
-            if now_s - quiet_since_s >= self._keepalive / 2:
+            if now_s - quiet_since_s >= keepalive / 2:
                 self._connection._send_ping_request()
 
     def drop(self) -> None:
@@ -164,21 +195,30 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
         read = connection._protocol.read
 
         async def read_when_there_is_room(n: int = -1) -> bytes:
-            await self._room_or_keepalive()
+            while not self._receiver.has_room():
+                await self._wait_for_room(connection)
             data: bytes = await read(n)
+            # Not only whole packets are a sign of life.
+            connection._last_data_in = time.monotonic()
             return data
 
         connection._protocol.read = read_when_there_is_room
         return connection
 
-    async def _room_or_keepalive(self) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(self._keepalive / 4):
-                    return await self._receiver.room()
-            except TimeoutError:
-                # Nothing was read because we did not look: no reason to think the broker dead.
-                self._connection._last_data_in = time.monotonic()
+    async def _wait_for_room(self, connection: Any) -> None:
+        self._reschedule(None)
+        keepalive = connection.keepalive or self._keepalive
+        with suppress(TimeoutError):
+            async with asyncio.timeout(keepalive / _LOOKS_PER_KEEPALIVE):
+                await self._receiver.room()
+        # Nothing was read because we did not look: no reason to think the broker dead.
+        connection._last_data_in = time.monotonic()
+        if self._receiver.has_room():
+            self._reschedule(asyncio.get_running_loop().time() + self._patience_seconds)
+
+    def _reschedule(self, handshake_ends_at_s: float | None) -> None:
+        if self._deadline is not None:
+            self._deadline.reschedule(handshake_ends_at_s)
 
     def _send_command_with_mid(self, cmd: int, mid: int, dup: bool, reason_code: int = 0) -> None:
         if cmd in _HELD_BACK:

@@ -74,6 +74,10 @@ class Intake:
         if message.receipt is not None:
             message.receipt.pending -= 1
 
+    def has_room(self) -> bool:
+        """Tell whether there is room for more messages."""
+        return self._room.is_set()
+
     async def room(self) -> None:
         """Wait until there is room for more messages."""
         await self._room.wait()

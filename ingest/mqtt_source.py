@@ -17,6 +17,7 @@ from ingest.session_memory import SessionMemory
 from ingest.settings import IngestSettings
 from ingest.tally import Tally
 from telemetry import log
+from telemetry.settings import SettingError
 from telemetry.topics import TopicRouter
 
 _REFUSED = 0x80
@@ -72,7 +73,9 @@ class MqttSource:
             began_s = time.monotonic()
             try:
                 await self._stay(await self._connect())
-            except (OSError, TimeoutError, BrokerRefusal) as error:
+            except TimeoutError:
+                self._note("the broker did not answer in time")
+            except (OSError, BrokerRefusal, SettingError) as error:
                 self._note(str(error) or type(error).__name__)
             except gmqtt.mqtt.handler.MQTTConnectError as error:
                 self._note(f"the broker refuses the connection: {error}")
@@ -97,6 +100,10 @@ class MqttSource:
             self._watch.take(payload)
         else:
             self._members.take(topic, payload)
+
+    def has_room(self) -> bool:
+        """Tell whether reading may go on; of the Receiver protocol."""
+        return self._reading.is_set() and self._intake.has_room()
 
     async def room(self) -> None:
         """Wait until reading may go on; of the Receiver protocol."""
@@ -147,12 +154,9 @@ class MqttSource:
         )
         connection.set_auth_credentials(settings.username, settings.password.reread().value)
         try:
-            async with asyncio.timeout(settings.connect_timeout_seconds):
-                await connection.connect(
-                    settings.broker_host, settings.broker_port, keepalive=settings.keepalive_seconds
-                )
-                self._note_session(connection)
-                await self._settle_subscriptions(connection)
+            await connection.handshake(
+                self._begin(connection), timeout_seconds=settings.connect_timeout_seconds
+            )
         except BaseException:
             connection.drop()
             raise
@@ -164,6 +168,14 @@ class MqttSource:
         _logger.info("connected to the broker", client_id=settings.client_id)
         return connection
 
+    async def _begin(self, connection: Connection) -> None:
+        settings = self._settings
+        await connection.connect(
+            settings.broker_host, settings.broker_port, keepalive=settings.keepalive_seconds
+        )
+        self._note_session(connection)
+        await self._settle_subscriptions(connection)
+
     async def _stay(self, connection: Connection) -> None:
         """Use a connection until it is lost, or silent for too long."""
         lost = asyncio.create_task(connection.lost.wait(), name="connection lost")
@@ -173,9 +185,11 @@ class MqttSource:
         finally:
             lost.cancel()
             watch.cancel()
-        if not connection.lost.is_set():
-            self._tally.link_timeouts += 1
+            was_silent = not connection.lost.is_set()
+            # Also where the broker said DISCONNECT, and left the end to us.
             connection.drop()
+        if was_silent:
+            self._tally.link_timeouts += 1
             self._note("the broker was silent for 1.5 keepalives")
         elif connection.end_reason == SESSION_TAKEN_OVER:
             self._tally.session_takeovers += 1
