@@ -155,9 +155,19 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
             lost.cancel()
             asking.cancel()
 
-    async def subscribe_to(self, filters: Sequence[str], *, qos: int) -> tuple[int, ...]:
-        """Subscribe; return the broker's answer for each filter (128 and up: refused)."""
-        self.subscribe([gmqtt.Subscription(one, qos=qos) for one in filters])
+    async def subscribe_to(
+        self, filters: Sequence[str], *, qos: int, retained_once: bool = False
+    ) -> tuple[int, ...]:
+        """Subscribe; return the broker's answer for each filter (128 and up: refused).
+
+        With `retained_once` what is retained comes only where the session did not have the filter.
+        """
+        self.subscribe(
+            [
+                gmqtt.Subscription(one, qos=qos, retain_handling_options=int(retained_once))
+                for one in filters
+            ]
+        )
         return await self._answers.get()
 
     async def unsubscribe_from(self, filters: Sequence[str]) -> None:

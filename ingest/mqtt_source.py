@@ -217,18 +217,26 @@ class MqttSource:
             unwanted |= {*self._filters, *self._notices()}
         await connection.unsubscribe_from(sorted(unwanted))
         if not self._leaving:
-            await self._subscribe(connection, self._filters, qos=2)
-            await self._subscribe(connection, self._notices(), qos=0)
+            # Retained readings come when the subscription is new, not with every connection.
+            refused = await self._refused(connection, self._filters, qos=2, retained_once=True)
+            for one, code in refused.items():
+                raise BrokerRefusal(f"the broker refuses the subscription {one}: {code:#x}")
+            refused = await self._refused(connection, self._notices(), qos=0)
+            for one, code in refused.items():
+                _logger.warning("the broker keeps this from us", filter=one, code=hex(code))
             self._memory.remember(wanted)
             self._had_session = True
 
-    async def _subscribe(self, connection: Connection, filters: list[str], *, qos: int) -> None:
-        granted = await connection.subscribe_to(filters, qos=qos)
-        for topic_filter, code in zip(filters, granted, strict=True):
-            if code >= _REFUSED:
-                raise BrokerRefusal(
-                    f"the broker refuses the subscription {topic_filter}: {code:#x}"
-                )
+    async def _refused(
+        self, connection: Connection, filters: list[str], *, qos: int, retained_once: bool = False
+    ) -> dict[str, int]:
+        granted = await connection.subscribe_to(filters, qos=qos, retained_once=retained_once)
+        if len(granted) != len(filters):
+            raise BrokerRefusal(
+                f"the broker answers {len(granted)} of {len(filters)} subscriptions"
+            )
+        codes = zip(filters, granted, strict=True)
+        return {one: code for one, code in codes if code >= _REFUSED}
 
     def _notices(self) -> list[str]:
         return [DROPPED_TOPIC, *([STATUSES] if self._settings.share_group else [])]

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ingest.durable import append_durably
+from ingest.durable import append_durably, make_folder
 
 SUFFIX = ".jsonl"
 _SEGMENTS = 8  # the budget is cut into so many files, of which the oldest goes when it is spent
@@ -80,7 +80,7 @@ class Quarantine:
     @contextmanager
     def _held(self) -> Iterator[None]:
         """Hold the folder against other processes for the length of a few file operations."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         lock = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from ingest.durable import make_folder, replace_durably
+
 
 class _Remembered(Struct, frozen=True):
     client_id: str
@@ -26,16 +28,16 @@ class SessionMemory:
         """Return what the session was last subscribed to, as far as it is known."""
         try:
             remembered = msgspec.json.decode(self._path.read_bytes(), type=_Remembered)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, UnicodeDecodeError, msgspec.DecodeError):
             return set()
         return set(remembered.filters) if remembered.client_id == self._client_id else set()
 
     def remember(self, filters: set[str]) -> None:
-        """Note what the session is subscribed to. Raises OSError."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        new = self._path.with_suffix(".new")
-        new.write_bytes(msgspec.json.encode(_Remembered(self._client_id, tuple(sorted(filters)))))
-        new.rename(self._path)
+        """Note what the session is subscribed to, where that is new. Raises OSError."""
+        if filters != self.filters():
+            make_folder(self._path.parent)
+            remembered = _Remembered(self._client_id, tuple(sorted(filters)))
+            replace_durably(self._path, msgspec.json.encode(remembered))
 
     def forget(self) -> None:
         """Remove the file: the session has ended."""

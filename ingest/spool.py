@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from ingest.durable import append_durably, sync_folder
+from ingest.durable import append_durably, make_folder, sync_folder
 from ingest.spool_segment import (
     HEADING,
     SUFFIX,
@@ -60,7 +60,7 @@ class Spool:
 
     def open(self) -> int:
         """Lock the folder; return how many readings an earlier process left. Raises SpoolInUse."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         lock = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,7 +121,7 @@ class Spool:
         with self._guard:
             self._writing = None
             moved = sum(record.readings for path in self._segments for record in records(path))
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             while self._segments:
                 path = self._segments.popleft()
                 path.rename(folder / path.name)
