@@ -43,6 +43,7 @@ class Members:
         self._group = group
         self._tally = tally
         self._away_since_s: dict[str, float] = {}
+        self._away_before_s: dict[str, float] = {}
         self._named: set[str] = set()
 
     @property
@@ -54,6 +55,14 @@ class Members:
         """Return this member's word."""
         return MemberStatus(state, self._group).payload()
 
+    def begin_anew(self) -> None:
+        """Expect to be told of all members again, as with each subscription.
+
+        One that is not told of has left meanwhile; one that is away still, is so since it was.
+        """
+        self._away_before_s |= self._away_since_s
+        self._away_since_s = {}
+
     def take(self, topic: str, payload: bytes) -> None:
         """Take a member's status; an empty one says that it has left for good."""
         client_id = topic.rpartition("/")[2]
@@ -61,9 +70,11 @@ class Members:
         if client_id == self._client_id:
             return
         if state == "offline":
-            self._away_since_s.setdefault(client_id, time.monotonic())
+            since_s = self._away_before_s.get(client_id, time.monotonic())
+            self._away_since_s.setdefault(client_id, since_s)
         else:
             self._away_since_s.pop(client_id, None)
+            self._away_before_s.pop(client_id, None)
             self._named.discard(client_id)
 
     def name_orphans(self) -> list[str]:

@@ -24,6 +24,7 @@ _REFUSED = 0x80
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 10.0
 _GOODBYE_SECONDS = 2.0
+_ORPHAN_LOOK_SECONDS = 1.0
 _NOTICED = (DROPPED_TOPIC, STATUSES.removesuffix("+"))
 _logger = log.get(__name__)
 
@@ -114,7 +115,7 @@ class MqttSource:
         """Name those members of the group that are away and have not left, until cancelled."""
         while True:
             self._members.name_orphans()
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(_ORPHAN_LOOK_SECONDS)
 
     def pause(self) -> None:
         """Take no more messages; those taken can still be acknowledged."""
@@ -221,6 +222,7 @@ class MqttSource:
             refused = await self._refused(connection, self._filters, qos=2, retained_once=True)
             for one, code in refused.items():
                 raise BrokerRefusal(f"the broker refuses the subscription {one}: {code:#x}")
+            self._members.begin_anew()
             refused = await self._refused(connection, self._notices(), qos=0)
             for one, code in refused.items():
                 _logger.warning("the broker keeps this from us", filter=one, code=hex(code))

@@ -1,0 +1,98 @@
+"""A group's members, and the broker's counter of dropped messages, over connections."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.eventually import eventually_async
+from tests.integration.ingest.conftest import StartIngest
+from tests.scripted_broker import SUBSCRIBE, ScriptedBroker, publish
+
+DROPPED = "$SYS/broker/publish/messages/dropped"
+
+
+def status(client_id: str, state: str | None, group: str = "a") -> bytes:
+    word = {"state": state, "group": group, "profile": "ingest"}
+    payload = json.dumps(word).encode() if state else b""
+    return publish(f"status/denyut/{client_id}", payload, qos=0)
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A member is an orphan after 0.3 s, which is looked for ten times a second."""
+    monkeypatch.setattr("ingest.members._ORPHAN_AFTER_SECONDS", 0.3)
+    monkeypatch.setattr("ingest.mqtt_source._ORPHAN_LOOK_SECONDS", 0.1)
+    yield
+
+
+async def test_a_member_that_is_away_and_has_not_left_is_named_once(
+    broker: ScriptedBroker, start_ingest: StartIngest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = await start_ingest(share_group="a")
+    broker.send(status("ingest-2", "offline") + status("ingest-3", "online"))
+    broker.send(status("ingest-1", "offline") + status("ingest-4", "offline", group="b"))
+
+    await eventually_async(lambda: service.tally.orphans)
+    named_s = time.monotonic()
+    await eventually_async(lambda: time.monotonic() - named_s > 0.4)  # several looks later
+
+    assert service.tally.orphans == 1
+    said = capsys.readouterr().out
+    assert said.count("its share is parked") == said.count("member=ingest-2") == 1
+
+
+@pytest.mark.parametrize("state", ["online", None], ids=["comes back", "leaves for good"])
+async def test_a_member_is_no_orphan_once_it(
+    broker: ScriptedBroker, start_ingest: StartIngest, state: str | None
+) -> None:
+    service = await start_ingest(share_group="a")
+    broker.send(status("ingest-2", "offline"))
+    await eventually_async(lambda: service.tally.orphans == 1)
+
+    broker.send(status("ingest-2", state))
+
+    await eventually_async(lambda: service.tally.orphans == 0)
+
+
+async def test_a_member_that_left_while_we_were_not_connected_is_no_orphan(
+    broker: ScriptedBroker, start_ingest: StartIngest
+) -> None:
+    """Its status was taken away: only those that are retained come again."""
+    service = await start_ingest(share_group="a")
+    broker.send(status("ingest-2", "offline") + status("ingest-3", "offline"))
+    await eventually_async(lambda: service.tally.orphans == 2)
+    broker.cut()
+    await eventually_async(lambda: service.tally.connects == 2)
+    broker.send(status("ingest-3", "offline"))
+
+    await eventually_async(lambda: service.tally.orphans == 1)
+
+
+async def test_an_ingest_without_a_group_asks_for_no_statuses(
+    broker: ScriptedBroker, start_ingest: StartIngest
+) -> None:
+    await start_ingest()
+
+    asked = {one for packet in broker.kinds(SUBSCRIBE) for one in packet.filters}
+    assert asked == {"telemetry/+/+/+", DROPPED}
+
+
+async def test_the_brokers_drops_are_counted_over_connections_and_restarts_of_the_broker(
+    broker: ScriptedBroker, start_ingest: StartIngest
+) -> None:
+    service = await start_ingest()
+    broker.send(publish(DROPPED, b"1000", qos=0))  # before our time
+    broker.send(publish(DROPPED, b"1005", qos=0))
+    await eventually_async(lambda: service.tally.broker_dropped == 5)
+    broker.cut()
+    await eventually_async(lambda: service.tally.connects == 2)
+    broker.send(publish(DROPPED, b"1007", qos=0))  # retained, while we were away
+    await eventually_async(lambda: service.tally.broker_dropped == 7)
+    broker.cut()
+    await eventually_async(lambda: service.tally.connects == 3)
+    broker.send(publish(DROPPED, b"nonsense", qos=0))
+    broker.send(publish(DROPPED, b"3", qos=0))  # begun anew
+
+    await eventually_async(lambda: service.tally.broker_dropped == 10)
