@@ -116,6 +116,8 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
         self._is_read = False
         self._deadline: asyncio.Timeout | None = None
         self._patience_seconds = 0.0
+        self._pings = self._pongs = self._arrivals = 0
+        self._ponged = asyncio.Event()
         self._answers: asyncio.Queue[tuple[int, ...]] = asyncio.Queue()
         self.session_present = False
         self.end_reason: int | None = None
@@ -129,6 +131,7 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
         # gmqtt passes over what it cannot read: its place in the window would be lost for good.
         self._read_publish = self._package_handler._handle_publish_packet
         self._package_handler._handler_cache[MQTTCommands.PUBLISH] = self._publish
+        self._package_handler._handler_cache[MQTTCommands.PINGRESP] = self._pong
 
     async def reconnect(self, delay: bool = False) -> None:
         """Do not reconnect: the source opens a new connection, with its own pace."""
@@ -176,6 +179,19 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
             self.unsubscribe(one)
             await self._answers.get()
 
+    async def is_drained(self) -> bool:
+        """Ask the broker; True where nothing came before its answer.
+
+        What it holds for us, and may send, comes before it answers a later question.
+        """
+        arrivals = self._arrivals
+        self._connection._send_ping_request()
+        asked = self._pings
+        while self._pongs < asked:
+            self._ponged.clear()
+            await self._ponged.wait()
+        return self._arrivals == arrivals
+
     async def watch(self) -> None:
         """Ping where the connection is quiet; return when it was silent for too long.
 
@@ -203,6 +219,11 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
     async def _create_connection(self, *args: Any, **keywords: Any) -> Any:
         connection = await super()._create_connection(*args, **keywords)
         read = connection._protocol.read
+        send_ping = connection._send_ping_request
+
+        def ping() -> None:
+            self._pings += 1
+            send_ping()
 
         async def read_when_there_is_room(n: int = -1) -> bytes:
             while not self._receiver.has_room():
@@ -213,6 +234,7 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
             return data
 
         connection._protocol.read = read_when_there_is_room
+        connection._send_ping_request = ping
         return connection
 
     async def _wait_for_room(self, connection: Any) -> None:
@@ -235,17 +257,23 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
             self._arriving = self.receipts.owe(cmd, mid)
             return
         if cmd == _PUBCOMP:
+            self._arrivals += 1  # of its PUBREL: it frees a place for another message
             self._unreleased.release(mid)
         super()._send_command_with_mid(cmd, mid, dup, reason_code)
 
     def _publish(self, command: int, packet: bytes) -> None:
         self._is_read = False
+        self._arrivals += 1
         try:
             self._read_publish(command, packet)
         except (ValueError, LookupError, struct.error):
             _logger.warning("a message cannot be read and goes to quarantine", exc_info=True)
         if not self._is_read:
             self._refuse(command, packet)
+
+    def _pong(self, _command: int, _packet: bytes) -> None:
+        self._pongs += 1
+        self._ponged.set()
 
     def _refuse(self, command: int, packet: bytes) -> None:
         qos = command >> 1 & 3

@@ -52,7 +52,9 @@ class Departure:
             return quiet and source.problem is None and not tally.in_flight
 
         await self._until(is_quiet, lambda: f"{sum(tally.received):,} readings came so far")
-        while not await source.end_session():
+        # That nothing came may be the link's fault, and the session would end with what it holds.
+        while not (await source.is_drained() and is_quiet() and await source.end_session()):
+            await asyncio.sleep(_POLL_SECONDS)
             await self._until(is_quiet, lambda: f"broker: {source.problem}")
         self._say(f"the session has ended; {sum(tally.received):,} readings came out of it")
 

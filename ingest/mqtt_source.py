@@ -129,6 +129,17 @@ class MqttSource:
                 self._say(connection, self._members.status("offline"))
             await self._say_goodbye(connection)
 
+    async def is_drained(self) -> bool:
+        """Ask the broker whether it has anything left for us; False also where it does not say."""
+        connection = self._connection
+        if connection is None or not connection.is_connected:
+            return False
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout_seconds):
+                return await connection.is_drained()
+        except TimeoutError:
+            return False
+
     async def end_session(self) -> bool:
         """Let the broker forget the session and its status; False where there is no connection."""
         connection = self._connection

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -20,11 +19,10 @@ def status(client_id: str, state: str | None, group: str = "a") -> bytes:
 
 
 @pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A member is an orphan after 0.3 s, which is looked for ten times a second."""
     monkeypatch.setattr("ingest.members._ORPHAN_AFTER_SECONDS", 0.3)
     monkeypatch.setattr("ingest.mqtt_source._ORPHAN_LOOK_SECONDS", 0.1)
-    yield
 
 
 async def test_a_member_that_is_away_and_has_not_left_is_named_once(
