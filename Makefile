@@ -17,7 +17,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-versio
            --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check bench tools format lock docs screenshots clean mosquitto chromium
+.PHONY: help demo run test check faults bench tools format lock docs screenshots clean mosquitto chromium
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ check: $(DEV) ## format, lint, types, docs, then the tests
 	@$(BIN)/python -m docs.reference --check
 	@$(BIN)/python -m docs.links
 	@$(MAKE) --no-print-directory test
+
+faults: mosquitto tools $(DEV) ## every fault of the table on real servers, into build/faults.json [CASES=1,3 SELFTEST=1]
+	@$(BIN)/python -m stack.faults $(if $(CASES),--cases "$(CASES)") $(if $(SELFTEST),--selftest)
 
 bench: mosquitto $(DEV) ## the measurements, into build/bench.json [ROWS=name]
 	@$(BIN)/python -m bench $(if $(ROWS),--rows "$(ROWS)")

@@ -9,12 +9,11 @@ from rich.console import Console
 
 from stack import StackError
 from stack.faults import rows
-from stack.faults.case import CASES, Case
+from stack.faults.case import CASES, QUICK, Case
 from stack.faults.running import Run
 from stack.interrupts import stop_by_signals
 
 REPORT = Path("build/faults.json")
-QUICK = (1, 2, 8, 13, 17, 24)
 SELFTEST_CASE = 1
 SELFTEST_MODULE = "tests.e2e.early_acknowledgement"
 _FAILED, _REFUSED, _INTERRUPTED = 1, 2, 130

@@ -125,6 +125,8 @@ class RawDevice:
             site=SITE, device=name, boot_ms=self.boot_ms, qos=qos
         )
         self._seq = 0
+        self._offered: list[int] = []
+        self._last_ms = 0
 
     def __enter__(self) -> Self:
         return self
@@ -137,17 +139,25 @@ class RawDevice:
         """Return the topic of one of its measurements."""
         return f"telemetry/{SITE}/{self.name}/{measurement}"
 
+    def due_ms(self) -> int:
+        """Return the time for a new reading: now, and later than that of any before."""
+        self._last_ms = max(now_ms(), self._last_ms + 1)
+        return self._last_ms
+
     def offer(self, measurement: str, time_ms: int, *, seq: int | None = None) -> int:
         """Note in the ledger that a reading is about to be published; return its number."""
         number = self._seq if seq is None else seq
         self._seq = max(self._seq, number + 1)
         self._ledger.offered(self._session, number, time_ms, measurement)
         self._ledger.flush()
+        self._offered.append(number)
         return number
 
-    def acknowledged(self, seq: int) -> None:
-        """Note that the broker has taken a reading."""
-        self._ledger.acknowledged(self._session, seq)
+    def acknowledge_offered(self) -> None:
+        """Note that the broker has taken all that was offered until now."""
+        for number in self._offered:
+            self._ledger.acknowledged(self._session, number)
+        self._offered.clear()
         self._ledger.flush()
 
     def publish(
@@ -160,12 +170,12 @@ class RawDevice:
         dup: bool = False,
     ) -> bytes:
         """Offer a reading and publish it; return its payload."""
-        due_ms = now_ms() if time_ms is None else time_ms
+        due_ms = self.due_ms() if time_ms is None else time_ms
         number = self.offer(measurement, due_ms, seq=seq)
         payload = native(due_ms, values, self.boot_ms, number)
         reason = self.client.publish(self.topic(measurement), payload, self.qos, dup=dup)
         if self.qos and reason == packets.SUCCESS:
-            self.acknowledged(number)
+            self.acknowledge_offered()
         return payload
 
 

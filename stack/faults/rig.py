@@ -39,7 +39,7 @@ _BUILDS_UP_WITHIN_SECONDS = 15.0
 _STEADY_WITHIN_SECONDS = 30.0
 _DRAIN_SECONDS = 60
 _CALM_WITHIN_SECONDS = 90.0
-_POLL_SECONDS = 0.1
+_COMES_WITHIN_SECONDS = 2.0
 
 _NO_SETTINGS: Mapping[str, str] = {}
 StoreKind = Literal["influxdb", "sqlite"]
@@ -109,7 +109,7 @@ class Rig:
         client_id: str = "ingest-1",
         module: str | None = None,
     ) -> Service:
-        """Start an ingest and a watch on it; the first one is `ingest`, its watch `watch`."""
+        """Start an ingest and a watch on it; those of the first one are `ingest` and `watch`."""
         self.trial.say("starting ingest")
         ingest = self.local.start_ingest(
             client_id, settings=settings, module=module or self.trial.ingest_module
@@ -133,7 +133,10 @@ class Rig:
         qos: str | None = None,
         wait: bool = True,
     ) -> Fleet:
-        """Start a fleet that makes `rate` readings a second, and wait until they are stored."""
+        """Start a fleet of `rate` readings a second, and wait until so many are stored.
+
+        The first one is `fleet`.
+        """
         self.trial.say("connecting the fleet")
         rate = rate or self.rate
         started = self.local.start_fleet(
@@ -143,6 +146,8 @@ class Rig:
             qos=qos or "mixed",
             settings={"SENSORS_DRAIN_SECONDS": str(_DRAIN_SECONDS), **settings},
         )
+        if not self._fleets:
+            self.fleet = started
         self._fleets.append((started, rate))
         if wait:
             self._await_steady(rate)
@@ -159,17 +164,20 @@ class Rig:
         """Return the figures of the first ingest now."""
         return figures_of(self.ingest)
 
-    def await_unacknowledged(self, ingest: Service | None = None, *, batches: int = 1) -> None:
+    def await_unacknowledged(
+        self, ingest: Service | None = None, *, batches: int = 1, share: float = 1.0
+    ) -> None:
         """Prove that a batch at least is received and not acknowledged, at this moment.
 
         While the store is held, one batch is on its way to it: ask for more to have some behind.
+        An ingest that gets only a share of the readings has smaller batches.
         """
         held = 0.0
 
         def builds_up() -> bool:
             nonlocal held
             held = figures_of(ingest or self.ingest)["in_flight_readings"]
-            return held >= batches * self.batch_readings
+            return held >= batches * share * self.batch_readings
 
         seen = holds_within(builds_up, _BUILDS_UP_WITHIN_SECONDS)
         self.trial.fault(seen, f"{held:,.0f} readings were received and not yet acknowledged")
@@ -216,14 +224,16 @@ class Rig:
         earlier: Iterable[StoredSequence] = (),
         quarantine_keeps: bool = False,
         overwritten: int = 0,
+        refused: bool = False,
         calm_within_seconds: float = _CALM_WITHIN_SECONDS,
     ) -> AuditReport:
         """End the fleets, wait until all is calm, and audit; the trial gets what was found.
 
         `earlier` are readings that were stored and deleted on purpose; with `quarantine_keeps` a
-        reading in quarantine counts as kept; so many `overwritten` ones the audit has to name.
+        reading in quarantine counts as kept; so many `overwritten` ones the audit has to name;
+        `refused` says that the broker was to refuse some.
         """
-        self._end_fleets()
+        self._end_fleets(refused=refused)
         self.trial.say("waiting until all is stored")
         calm = holds_within(self._is_calm, calm_within_seconds, 0.5)
         self.trial.must(calm, "nothing is left in flight or in the spool" if calm else "not calm")
@@ -247,6 +257,19 @@ class Rig:
             yield store
         finally:
             store.close()
+
+    def must_have_acknowledged_all(self) -> None:
+        """Note whether the broker has nothing for ingest any more: a new one receives nothing."""
+        self.ingest.restart()
+        held = 0.0
+
+        def comes() -> bool:
+            nonlocal held
+            held = self.figures()["messages"]
+            return held > 0
+
+        holds_within(comes, _COMES_WITHIN_SECONDS, 0.1)
+        self.trial.must(not held, f"{held:.0f} messages came again to an ingest started afterwards")
 
     def devices_at(self, qos: int) -> set[str]:
         """Return the devices that published at a level, as the ledger tells."""
@@ -282,7 +305,7 @@ class Rig:
         if not holds_within(at_rate, _STEADY_WITHIN_SECONDS, 0.1):
             raise self.ingest.failure(f"does not write {rate:,} readings/s before the fault")
 
-    def _end_fleets(self) -> None:
+    def _end_fleets(self, *, refused: bool) -> None:
         self.trial.say("ending the fleet")
         for fleet, _rate in self._fleets:
             fleet.terminate()
@@ -292,10 +315,10 @@ class Rig:
                 raise fleet.failure(f"ended with exit code {code}")
             told = msgspec.json.decode(fleet.report_path.read_bytes())
             self.fleet_reports[fleet.name] = told
-            self._judge_fleet(fleet.name, told, rate)
+            self._judge_fleet(fleet.name, told, rate, refused=refused)
         self._fleets = []
 
-    def _judge_fleet(self, name: str, told: dict[str, Any], rate: int) -> None:
+    def _judge_fleet(self, name: str, told: dict[str, Any], rate: int, *, refused: bool) -> None:
         levels = told["by_qos"].values()
         offered, due = sum(level["offered"] for level in levels), rate * told["seconds"]
         self.trial.must(
@@ -303,8 +326,10 @@ class Rig:
             f"{name} offered {offered:,} readings in {told['seconds']:.0f} s"
             f" ({offered / due:.1%} of its rate)",
         )
-        refused = sum(level["refused"] + level["unfinished"] for level in levels)
-        self.trial.must(not refused, f"{refused} readings refused or left in an outbox")
+        left = sum(level["unfinished"] for level in levels)
+        self.trial.must(not left, f"{left} readings left in an outbox")
+        count = sum(level["refused"] for level in levels)
+        self.trial.must(bool(count) == refused, f"{count:,} readings refused by the broker")
 
     def _is_calm(self) -> bool:
         with suppress(OSError):

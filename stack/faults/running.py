@@ -54,7 +54,11 @@ class Run:
 
     def _one(self, case: Case, show: Callable[[str], None]) -> None:
         trial, seconds = run_case(
-            case, quick=self._quick, ingest_module=self._ingest_module, say=show
+            case,
+            folder_of(case.number),
+            quick=self._quick,
+            ingest_module=self._ingest_module,
+            say=show,
         )
         self.results[case.number] = case.result(trial, seconds)
         if not trial.passed:
@@ -91,6 +95,7 @@ class Run:
 
 def run_case(
     case: Case,
+    folder: Path,
     *,
     quick: bool = False,
     ingest_module: str = "ingest",
@@ -98,9 +103,8 @@ def run_case(
 ) -> tuple[Trial, float]:
     """Run one case; return what came of it, and how many seconds it took.
 
-    What it proved and saw stands in its folder below `build/faults` as well, beside the logs.
+    What it proved and saw stands in `folder` as well, beside the logs of its parts.
     """
-    folder = folder_of(case.number)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     trial = Trial(folder=folder, quick=quick, ingest_module=ingest_module, say=say)

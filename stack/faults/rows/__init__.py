@@ -2,7 +2,18 @@
 
 from importlib import import_module
 
-MODULES = ("ingest_process", "store", "data", "broker", "link", "load", "refusals", "scale_out")
+MODULES = (
+    "ingest_process",
+    "store",
+    "disks",
+    "data",
+    "messages",
+    "broker",
+    "link",
+    "load",
+    "refusals",
+    "scale_out",
+)
 
 
 def register() -> None:

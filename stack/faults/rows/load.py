@@ -1,6 +1,6 @@
 """Rows 29 and 30: a burst of ten times the rate, and a storm of connections."""
 
-from stack.faults.burst import Burst
+from stack.faults.burst import PACK, Burst
 from stack.faults.case import Trial, case
 from stack.faults.connection_storm import storm
 from stack.faults.latency import p99_ms, recorded
@@ -33,7 +33,7 @@ def burst(trial: Trial) -> None:
         due = rate * _BURST_SECONDS
         trial.fault(
             told.offered >= HELD_SHARE * due and told.seconds <= _BURST_SECONDS / HELD_SHARE,
-            f"{told.offered:,} readings more were offered in {told.seconds:.1f} s",
+            f"{told.offered:,} readings more, {PACK} a message, came in {told.seconds:.1f} s",
         )
         report = rig.finish()
         _must_count_gaps(rig, report)
