@@ -1,5 +1,6 @@
 """The fault table's command line: `make faults`, or `python -m stack.faults --cases 1,3`."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -67,10 +68,10 @@ def _chosen(text: str, *, quick: bool) -> list[Case]:
 
 
 def _numbers(part: str) -> range:
-    first, _, last = part.partition("-")
-    if not first.strip().isdecimal() or not (last or first).strip().isdecimal():
+    span = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+    if span is None:
         raise typer.BadParameter(f"{part!r} is no row")
-    return range(int(first), int(last or first) + 1)
+    return range(int(span[1]), int(span[2] or span[1]) + 1)
 
 
 def main() -> None:

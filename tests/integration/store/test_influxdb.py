@@ -73,6 +73,20 @@ def test_readings_older_than_the_retention_are_refused_and_all_others_stored(
     assert len(store.latest()) == 1
 
 
+def test_old_readings_all_over_a_batch_are_refused_and_no_good_one(
+    influxdb: LocalStack, tmp_path: Path
+) -> None:
+    set_up(influxdb, Plan(bucket="mingled", retention_days=1), tmp_path)
+    store = InfluxStore(Place(influxdb.store_url, "denyut", "mingled"), operator_token(influxdb))
+    old = [Reading("s", "d", "m", NOW_MS - 72 * HOUR_MS + n, {"a": 1.0}) for n in range(500)]
+    good = [reading(seq, a=1.0) for seq in range(500)]
+    mingled = [one for pair in zip(old, good, strict=True) for one in pair]
+
+    refused = store.write(mingled)
+
+    assert [one.index for one in refused] == list(range(0, 1000, 2))
+
+
 def test_a_second_set_up_changes_nothing(influxdb: LocalStack, tmp_path: Path) -> None:
     plan = Plan(bucket="twice")
 
