@@ -1,5 +1,6 @@
 """The outboxes' journal on a real disk: what survives, what goes, and in which order."""
 
+import os
 import resource
 import shutil
 from array import array
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensors.journal import Journal, JournalInUse
+from sensors.journal import Journal, JournalInUse, sync
 from sensors.segment import READINGS, SETTLED
 
 BUDGET_BYTES = 1_000_000
@@ -288,6 +289,29 @@ def test_an_interrupted_merge_counts_each_reading_once(
     again = disk.open()
     assert left(again) == [number for number in numbers if number > 300 or not number % 10]
     assert again.readings == len(left(again))
+
+
+def files_of(descriptors: list[int]) -> set[int]:
+    return {os.fstat(descriptor).st_ino for descriptor in descriptors}
+
+
+def test_all_that_was_written_since_the_last_sync_is_there_to_be_synced(disk: Disk) -> None:
+    journal = disk.open()
+    fill(journal, 100)
+    descriptors = journal.unsynced()
+    written = {path.stat().st_ino for path in disk.folder.glob(f"*{READINGS}")}
+    assert len(written) == 2
+    assert files_of(descriptors) == {*written, disk.folder.stat().st_ino}
+    sync(descriptors)
+
+
+def test_a_journal_that_is_never_synced_keeps_no_files_open_for_it(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, BUDGET_BYTES, synced=False)
+    open_before = len(list(Path("/proc/self/fd").iterdir()))
+    fill(journal, 300)
+    assert journal.unsynced() == []
+    assert len(list(Path("/proc/self/fd").iterdir())) <= open_before + 1
+    journal.close()
 
 
 def test_two_processes_cannot_have_one_folder(disk: Disk) -> None:

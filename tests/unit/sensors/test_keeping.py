@@ -1,5 +1,7 @@
 """What earlier processes left on disk, in this process's outboxes and ledger."""
 
+import asyncio
+import os
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from telemetry import log
 from telemetry.ledger import DROPPED, LedgerWriter, Session, read_ledger
 from telemetry.payload.native import encode_native
 from telemetry.reading import Reading
+from tests.eventually import eventually_async
 
 BUDGET_BYTES = 1_000_000
 EARLIER_MS, NOW_MS = 1_700_000_000_000, 1_800_000_000_000
@@ -106,3 +109,28 @@ def test_what_cannot_be_read_is_counted(later: Process, tmp_path: Path) -> None:
     path.write_bytes(data.replace(b'"seq":1}', b'"seq":7}'))
     assert len(later.keeping.fetch(array("Q", [1, 2, 3]))) == 2
     assert later.counters.unreadable == 1
+
+
+@pytest.mark.parametrize(("interval_ms", "synced"), [(1, True), (0, False)])
+async def test_it_syncs_at_its_interval_and_writes_down_what_is_settled(
+    later: Process, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, interval_ms: int, synced: bool
+) -> None:
+    syncs: list[int] = []
+    fsync = os.fsync
+
+    def noted(file: int) -> None:
+        syncs.append(file)
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    later.write("a", 1)
+    (message,) = later.keeping.fetch(array("Q", [1]))
+    later.keeping.settle(message)
+    keeping = asyncio.create_task(later.keeping.keep(interval_ms))
+    (settled,) = (tmp_path / "outbox").glob("*1.readings")
+    path = settled.with_suffix(".settled")
+    await eventually_async(lambda: path.exists() and path.stat().st_size == 8, what="a number")
+    if synced:
+        await eventually_async(lambda: syncs, what="a sync")
+    keeping.cancel()
+    assert bool(syncs) == synced
