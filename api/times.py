@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -58,9 +59,20 @@ class Duration(Struct, frozen=True):
 _MS = timedelta(milliseconds=1)
 
 
+# An answer may hold thousands of times: put together from parts they cost a fifth of isoformat().
+_SECONDS = tuple(f"{second:02}." for second in range(60))
+_MILLISECONDS = tuple(f"{millisecond:03}Z" for millisecond in range(1000))
+
+
 def rfc3339(time_ms: int) -> str:
     """Return a time in UTC with milliseconds: `2026-01-31T12:00:00.250Z`."""
-    return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds")[:-6] + "Z"
+    minutes, rest_ms = divmod(time_ms, 60_000)
+    return _minute(minutes) + _SECONDS[rest_ms // 1000] + _MILLISECONDS[rest_ms % 1000]
+
+
+@lru_cache(4096)
+def _minute(minutes: int) -> str:
+    return (_EPOCH + timedelta(minutes=minutes)).isoformat()[: len("2026-01-31T12:00:")]
 
 
 def _within_epoch(time_ms: int) -> int:

@@ -65,8 +65,7 @@ class Selection(Struct, frozen=True, kw_only=True):
     """Which readings: of a site, device and measurement (None is any), start <= time < stop.
 
     With `fields`, only these, and only readings that have one of them, told without boot and
-    sequence number; `except_site` leaves a
-    site out of a question for all of them.
+    sequence number; `except_site` leaves a site out of a question for all of them.
     """
 
     start_ms: int
@@ -78,7 +77,7 @@ class Selection(Struct, frozen=True, kw_only=True):
     except_site: str | None = None
 
 
-class Bucket(Struct, frozen=True):
+class Bucket(Struct, frozen=True, gc=False):
     """One interval of an aggregated range: its start and, per field, the aggregate over it."""
 
     site: str
@@ -156,14 +155,24 @@ class Store(Protocol):
 
         Ordered by start, then device, then measurement. Booleans and texts take part in `count`,
         `first` and `last` only; a field with nothing to aggregate is left out. A percentile is the
-        value at its nearest rank. A store may answer long ranges from minutes or hours.
+        value at its nearest rank. A store may answer long ranges from minutes or hours, and may
+        notice a field that is new only after two seconds.
         """
 
     def sequence_counts(self) -> Iterator[SequenceCount]:
         """Yield, per device and boot, how many readings are stored and the greatest number."""
 
-    def sequences(self) -> Iterator[StoredSequence]:
-        """Yield every stored reading that has a boot and a sequence number."""
+    def sequences(
+        self,
+        *,
+        device: str | None = None,
+        start_ms: int | None = None,
+        stop_ms: int | None = None,
+    ) -> Iterator[StoredSequence]:
+        """Yield the stored readings that have a boot and a sequence number, one after another.
+
+        Of all devices or one, start <= time < stop; without a bound from the first or to the last.
+        """
 
     def close(self) -> None:
         """Let go of files and connections."""

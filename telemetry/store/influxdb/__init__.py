@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from heapq import merge
+
+from msgspec.structs import replace
 
 from telemetry.lineprotocol import LineProtocolError, format_line
 from telemetry.reading import Reading
@@ -18,17 +19,16 @@ from telemetry.store import (
     Series,
     StoredSequence,
 )
-from telemetry.store.influxdb import questions
+from telemetry.store.influxdb import answers, questions
+from telemetry.store.influxdb.catalogue import STATEMENT, Catalogue
+from telemetry.store.influxdb.failures import Verdict
 from telemetry.store.influxdb.isolation import write_isolating
-from telemetry.store.influxdb.questions import Question
-from telemetry.store.influxdb.session import InfluxSession, Place
+from telemetry.store.influxdb.questions import Column, Question
+from telemetry.store.influxdb.resolution import PARTS, parts, resolution_of
+from telemetry.store.influxdb.session import InfluxSession, Place, Rows
 
-_HOUR_MS = 3_600_000
-_MINUTE_MS = 60_000
-# The tasks aggregate again what came in the last hour: there the raw readings are asked.
-_SETTLED_AFTER_MS = {"1m": _HOUR_MS + 2 * _MINUTE_MS, "1h": 2 * _HOUR_MS}
-_LONG_RANGE_MS = {"1m": 6 * _HOUR_MS, "1h": 7 * 24 * _HOUR_MS}
-_INTERVAL_MS: dict[Resolution, int] = {"1h": _HOUR_MS, "1m": _MINUTE_MS}
+_MOST_INTERVALS = 50_000  # in a question; InfluxDB is told to allow 100,000
+_GROWTH = 4
 
 
 class InfluxStore:
@@ -47,20 +47,16 @@ class InfluxStore:
         self._place = place
         self._read_only = read_only
         self._session = InfluxSession(place, token, timeout_seconds)
+        self._catalogue = Catalogue(
+            lambda bucket: self._session.query(STATEMENT, {}, bucket=bucket)
+        )
 
     def write(self, readings: Sequence[Reading]) -> list[Refused]:
         """Store the readings; what InfluxDB refuses is found line by line."""
-        lines: list[bytes] = []
-        places: list[int] = []
-        refused: list[Refused] = []
-        for index, reading in enumerate(readings):
-            try:
-                lines.append(format_line(reading).encode())
-                places.append(index)
-            except LineProtocolError as error:
-                refused.append(Refused(index, str(error)))
-        found = write_isolating(lines, self._session.write)
-        return refused + [Refused(places[one.index], one.reason) for one in found]
+        try:
+            return write_isolating([format_line(one) for one in readings], self._send)
+        except LineProtocolError:
+            return self._write_what_can_be(readings)
 
     def check(self) -> None:
         """Raise StoreError, naming whether it is the URL, organisation, bucket or token."""
@@ -91,61 +87,77 @@ class InfluxStore:
     def aggregate(
         self, selection: Selection, *, every_ms: int, aggregate: Aggregate, limit: int
     ) -> Aggregated:
-        """Return the aggregated readings; long ranges come from minutes or hours where they can."""
-        resolution = _resolution(selection, every_ms, aggregate)
-        if resolution == "raw":
-            return Aggregated(self._raw(selection, every_ms, aggregate, limit), "raw")
-        now_ms = time.time_ns() // 1_000_000
-        settled_ms = now_ms - _SETTLED_AFTER_MS[resolution]
-        border_ms = max(settled_ms - settled_ms % every_ms, selection.start_ms)
-        before = _cut(selection, stop_ms=min(border_ms, selection.stop_ms))
-        after = _cut(selection, start_ms=border_ms)
-        old = self._rolled_up(before, every_ms, aggregate, limit, resolution)
-        new = self._raw(after, every_ms, aggregate, limit)
-        return Aggregated(list(merge(old, new, key=_order))[:limit], resolution)
+        """Return the aggregated readings; long ranges come from minutes or hours where they can.
+
+        InfluxDB limits the intervals of each series, not of all. Where a question is for many
+        series the range is therefore asked piece by piece, each as long as what is lacking needs.
+        """
+        resolution = resolution_of(selection, every_ms, aggregate)
+        found: list[Bucket] = []
+        intervals = 1 if selection.device is None else _MOST_INTERVALS
+        start_ms = selection.start_ms
+        while start_ms < selection.stop_ms and len(found) < limit:
+            stop_ms = min((start_ms // every_ms + intervals) * every_ms, selection.stop_ms)
+            piece = replace(selection, start_ms=start_ms, stop_ms=stop_ms)
+            several = self._piece(piece, every_ms, aggregate, limit, resolution)
+            found += sorted(several, key=lambda one: (one.start_ms, one.device, one.measurement))
+            lacking = (limit - len(found)) * intervals // max(1, len(several))
+            intervals = max(1, min(lacking, intervals * _GROWTH, _MOST_INTERVALS))
+            start_ms = stop_ms
+        return Aggregated(found[:limit], resolution)
 
     def sequence_counts(self) -> Iterator[SequenceCount]:
         """Yield the count and greatest number of each boot."""
         by_device: dict[str, list[dict[str, int]]] = {}
-        for row in self._rows(questions.COUNTS):
+        for row in answers.mappings(self._rows(questions.COUNTS)):
             by_device.setdefault(row["device"], []).append(row)
         for device, found in sorted(by_device.items()):
-            found = [row for row in found if row["count"] and row["min"] is not None]
-            boots = {row[edge] for row in found for edge in ("min", "max_1")}
-            if len(boots) == 1:
-                yield _sequence_count(device, boots.pop(), found)
+            boots = {row[edge] for row in found for edge in ("min", "max_1")} - {None}
+            # Only where no reading has one of the two alone does the count of all hold.
+            if len(boots) == 1 and all(row["count"] == row["count_1"] for row in found):
+                yield from answers.sequence_counts(device, boots.pop(), found)
             elif boots:
                 yield from self._counts_of_boots(device)
 
-    def sequences(self) -> Iterator[StoredSequence]:
-        """Yield the identity and place of every stored reading that has them."""
-        asked = questions.SEQUENCES
-        for series in self._session.stream(asked.statement, asked.bound):
-            site, device = series["tags"]["site"], series["tags"]["device"]
-            for time_ms, boot_ms, seq in series["values"]:
-                if boot_ms is not None and seq is not None:
-                    yield StoredSequence(site, device, series["name"], time_ms, boot_ms, seq)
+    def sequences(
+        self,
+        *,
+        device: str | None = None,
+        start_ms: int | None = None,
+        stop_ms: int | None = None,
+    ) -> Iterator[StoredSequence]:
+        """Yield the identity and place of the stored readings that have them."""
+        asked = questions.sequences_question(device, start_ms, stop_ms)
+        for rows in self._session.stream(asked.statement, asked.bound):
+            yield from answers.sequences(rows)
 
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
 
+    def _send(self, lines: Sequence[str]) -> Verdict:
+        return self._session.write("\n".join(lines).encode())
+
+    def _write_what_can_be(self, readings: Sequence[Reading]) -> list[Refused]:
+        lines: list[str] = []
+        places: list[int] = []
+        refused: list[Refused] = []
+        for index, reading in enumerate(readings):
+            try:
+                lines.append(format_line(reading))
+                places.append(index)
+            except LineProtocolError as error:
+                refused.append(Refused(index, str(error)))
+        found = write_isolating(lines, self._send)
+        return refused + [Refused(places[one.index], one.reason) for one in found]
+
     def _counts_of_boots(self, device: str) -> Iterator[SequenceCount]:
-        boots = {row["distinct"] for row in self._rows(questions.boots_question(device))}
-        for boot_ms in sorted(boots):
-            found = self._rows(questions.boot_question(device, boot_ms))
-            yield _sequence_count(device, boot_ms, [row for row in found if row["count"]])
+        found = answers.mappings(self._rows(questions.boots_question(device)))
+        for boot_ms in sorted({row["distinct"] for row in found}):
+            counted = self._rows(questions.boot_question(device, boot_ms))
+            yield from answers.sequence_counts(device, boot_ms, answers.mappings(counted))
 
-    def _raw(
-        self, selection: Selection, every_ms: int, aggregate: Aggregate, limit: int
-    ) -> list[Bucket]:
-        if selection.start_ms >= selection.stop_ms:
-            return []
-        asked = questions.aggregate_question(selection, every_ms, aggregate, limit, rolled_up=False)
-        found = [questions.bucket(row, aggregate, selection.fields) for row in self._rows(asked)]
-        return sorted((one for one in found if one.values), key=_order)[:limit]
-
-    def _rolled_up(
+    def _piece(
         self,
         selection: Selection,
         every_ms: int,
@@ -153,46 +165,41 @@ class InfluxStore:
         limit: int,
         resolution: Resolution,
     ) -> list[Bucket]:
-        if selection.start_ms >= selection.stop_ms:
-            return []
-        asked = questions.aggregate_question(selection, every_ms, aggregate, limit, rolled_up=True)
-        found = self._rows(asked, bucket=f"{self._place.bucket}_{resolution}")
-        buckets = [questions.rolled_up_bucket(row, aggregate, selection.fields) for row in found]
-        return sorted((one for one in buckets if one.values), key=_order)
+        """Return the buckets of a part of a range, at most `limit` of each series."""
+        if resolution == "raw":
+            asked = self._asked("raw", selection, (aggregate,), every_ms, limit)
+            return [
+                bucket
+                for rows, columns in asked
+                for bucket in answers.buckets(rows, columns, selection)
+            ]
+        merging = answers.Merging(aggregate)
+        for held_in, part in parts(selection, resolution, time.time_ns() // 1_000_000):
+            asked = self._asked(held_in, part, PARTS[aggregate], every_ms, limit)
+            for rows, columns in asked:
+                merging.add(rows, columns, part)
+        return list(merging.buckets())
+
+    def _asked(
+        self,
+        resolution: Resolution,
+        selection: Selection,
+        aggregates: Sequence[Aggregate],
+        every_ms: int,
+        limit: int,
+    ) -> Iterator[tuple[Rows, list[Column]]]:
+        """Ask one bucket; yield its rows, each with what stands in its columns."""
+        raw = self._place.bucket
+        bucket = raw if resolution == "raw" else f"{raw}_{resolution}"
+        columns = self._catalogue.columns(bucket, selection, aggregates, raw=resolution == "raw")
+        if columns:
+            asked = questions.aggregate_question(selection, columns, every_ms, limit)
+            for rows in self._rows(asked, bucket=bucket):
+                yield rows, columns[rows.name]
 
     def _readings(self, asked: Question) -> list[Reading]:
-        return [questions.reading(row) for row in self._rows(asked)]
+        return [one for rows in self._rows(asked) for one in answers.readings(rows)]
 
-    def _rows(self, asked: Question, *, bucket: str | None = None) -> list[dict]:  # type: ignore[type-arg]
+    def _rows(self, asked: Question, *, bucket: str | None = None) -> list[Rows]:
         found = self._session.query(asked.statement, asked.bound, bucket=bucket)
-        return questions.rows(found)
-
-
-def _resolution(selection: Selection, every_ms: int, aggregate: Aggregate) -> Resolution:
-    span_ms = selection.stop_ms - selection.start_ms
-    if aggregate in ("mean", "min", "max", "sum"):
-        for resolution, interval_ms in _INTERVAL_MS.items():
-            if every_ms % interval_ms == 0 and span_ms >= _LONG_RANGE_MS[resolution]:
-                return resolution
-    return "raw"
-
-
-def _cut(
-    selection: Selection, *, start_ms: int | None = None, stop_ms: int | None = None
-) -> Selection:
-    return Selection(
-        start_ms=selection.start_ms if start_ms is None else start_ms,
-        stop_ms=selection.stop_ms if stop_ms is None else stop_ms,
-        site=selection.site,
-        device=selection.device,
-        measurement=selection.measurement,
-    )
-
-
-def _sequence_count(device: str, boot_ms: int, found: list[dict[str, int]]) -> SequenceCount:
-    count = sum(row["count"] for row in found)
-    return SequenceCount(device, boot_ms, count, max(row["max"] for row in found))
-
-
-def _order(bucket: Bucket) -> tuple[int, str, str]:
-    return bucket.start_ms, bucket.device, bucket.measurement
+        return [rows for several in found for rows in several]

@@ -1,7 +1,9 @@
 """What InfluxDB's answers mean: stored, partly stored, later, or only after a person has looked.
 
 Source: https://docs.influxdata.com/influxdb/v2/write-data/troubleshoot/ and InfluxDB 2.9.1 itself.
-400 means that nothing of the batch is stored, 422 that all but the refused lines are.
+400 means that nothing of the batch is stored, 422 that all but the refused lines are. Both count
+only in InfluxDB's own words, `{"code": …, "message": …}`: a TLS port that is asked without TLS says
+400 as well, and a page of some other server says 200 to everything. Neither speaks of the readings.
 """
 
 import email.utils
@@ -10,6 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from telemetry.store import StoreError, StoreMisconfigured, StoreThrottled, StoreUnavailable
@@ -32,31 +35,66 @@ class Verdict(Struct, frozen=True):
 STORED = Verdict("stored")
 
 
-def verdict(status: int, message: str, headers: Mapping[str, str]) -> Verdict:
+class _Problem(Struct, frozen=True):
+    """An error in InfluxDB's own words."""
+
+    code: str
+    message: str
+
+
+_decode_problem = msgspec.json.Decoder(_Problem).decode
+
+_TOKEN_REFUSED = {401: "the token is not known", 403: "the token lacks the permission"}
+_SHOWN_CHARACTERS = 200
+
+
+def verdict(status: int, body: bytes, headers: Mapping[str, str]) -> Verdict:
     """Return what a write's answer says of its batch; StoreError where it speaks of the store."""
+    problem = _problem(body)
     match status:
-        case 200 | 204:
+        case 204:
             return STORED
-        case 400:
-            return Verdict("nothing stored", message)
+        case 400 if problem:
+            return Verdict("nothing stored", problem.message)
         case 413:
-            return Verdict("too large", message)
-        case 422:
-            dropped = _DROPPED.search(message)
-            return Verdict("rest stored", message, int(dropped[1]) if dropped else None)
+            return Verdict("too large", _message(body))
+        case 422 if problem:
+            dropped = _DROPPED.search(problem.message)
+            return Verdict("rest stored", problem.message, int(dropped[1]) if dropped else None)
         case _:
-            raise store_error(status, message, headers)
+            raise store_error(status, body, headers)
 
 
-def store_error(status: int, message: str, headers: Mapping[str, str]) -> StoreError:
+def store_error(status: int, body: bytes, headers: Mapping[str, str]) -> StoreError:
     """Return the error that an answer means when it speaks of the store and not of the data."""
-    text = f"{status}: {message}"
+    text = f"{status}: {_message(body)}"
     pause = _retry_after_seconds(headers)
     if status == 429 or (status == 503 and pause is not None):
         return StoreThrottled(text, _BUSY_PAUSE_SECONDS if pause is None else pause)
-    if status == 408 or status >= 500:
+    if is_transient(status):
         return StoreUnavailable(text)
+    if status in _TOKEN_REFUSED:
+        text = f"{_TOKEN_REFUSED[status]} ({text})"
     return StoreMisconfigured(text)
+
+
+def is_transient(status: int) -> bool:
+    """Whether the same request may be answered otherwise later, without anybody's doing."""
+    return status in (408, 429) or status >= 500
+
+
+def _message(body: bytes) -> str:
+    problem = _problem(body)
+    if problem is not None:
+        return problem.message
+    return body[:_SHOWN_CHARACTERS].decode("utf-8", "replace").strip() or "no word on why"
+
+
+def _problem(body: bytes) -> _Problem | None:
+    try:
+        return _decode_problem(body)
+    except msgspec.DecodeError:
+        return None
 
 
 def _retry_after_seconds(headers: Mapping[str, str]) -> float | None:

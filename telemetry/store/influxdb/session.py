@@ -1,30 +1,67 @@
-"""One HTTP session with InfluxDB, on influxdb-client's: checked writes and InfluxQL queries."""
+"""One HTTP session with InfluxDB: checked writes and InfluxQL queries.
+
+The connections are those of influxdb-client's pool. Requests go straight to it: the client's own
+`call_api` takes as long as InfluxDB does for a short question, and hides the status of an answer.
+"""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
-import urllib3.exceptions
+import urllib3
 from influxdb_client import InfluxDBClient
-from influxdb_client.rest import ApiException
+from msgspec import Struct, field
+from urllib3.exceptions import HTTPError, SSLError, TimeoutError
 
 from telemetry.settings import Secret, SettingError
-from telemetry.store import StoreError, StoreMisconfigured, StoreUnavailable
-from telemetry.store.influxdb.failures import STORED, Verdict, store_error, verdict
+from telemetry.store import StoreError, StoreMisconfigured, StoreTooSlow, StoreUnavailable
+from telemetry.store.influxdb.failures import Verdict, is_transient, store_error, verdict
 
 SUPPORTED = "InfluxDB 2.7 to 2.9 is supported"
 _CHUNK_POINTS = 10_000
-_UNAUTHORIZED = 401
 _MSGPACK = "application/x-msgpack"
 
+Parameters = Mapping[str, str]
+Answer = urllib3.BaseHTTPResponse
+Given = TypeVar("Given")
 
-class Place(msgspec.Struct, frozen=True):
+
+class Place(Struct, frozen=True):
     """Where the readings are: the server's URL, its organisation, and the bucket."""
 
     url: str
     org: str
     bucket: str
+
+
+class Rows(Struct, frozen=True):
+    """A part of an answer: rows of one measurement and one set of tags."""
+
+    name: str
+    columns: list[str]
+    values: list[list[Any]]
+    tags: dict[str, str] = {}
+
+
+class _Result(Struct, frozen=True):
+    series: list[Rows] = []
+    error: str | None = None
+
+
+class _Results(Struct, frozen=True):
+    results: list[_Result] = field(default_factory=list)
+    error: str | None = None
+
+
+class _Buckets(Struct, frozen=True):
+    buckets: list[Any]
+
+
+_unpack = msgspec.msgpack.Decoder(_Results).decode
+_parse = msgspec.json.Decoder(_Results).decode
+_parse_buckets = msgspec.json.Decoder(_Buckets).decode
 
 
 class InfluxSession:
@@ -33,178 +70,195 @@ class InfluxSession:
     def __init__(self, place: Place, token: Secret, timeout_seconds: float) -> None:
         self.place = place
         self._token = token
-        self._timeout_ms = int(timeout_seconds * 1000)
+        self._timeout = urllib3.Timeout(total=timeout_seconds)
         self._lock = threading.Lock()
-        self._client = self._new_client()
+        # The token is not told to the client: it may change, and goes along with each request.
+        self._client = InfluxDBClient(url=place.url, token="", org=place.org)
+        self._path = urlsplit(place.url).path.rstrip("/")
 
-    def write(self, lines: Sequence[bytes]) -> Verdict:
+    def write(self, lines: bytes) -> Verdict:
         """Write lines whose times are in milliseconds."""
-        parameters = [("org", self.place.org), ("bucket", self.place.bucket), ("precision", "ms")]
-        try:
-            self._call("/api/v2/write", "POST", parameters, body=b"\n".join(lines))
-        except ApiException as error:
-            return verdict(error.status, str(error.message), error.headers or {})
-        return STORED
+        return self._trusted(lambda: self._write(lines))
 
     def query(
         self, statement: str, bound: Mapping[str, object], *, bucket: str | None = None
-    ) -> list[dict[str, Any]]:
-        """Return the series of a statement, as `{"name", "tags", "columns", "values"}`."""
-        try:
-            # MessagePack tells 21.0 from 21 and -0.0 from 0, which InfluxDB's JSON does not.
-            asked = self._asked(statement, bound, bucket)
-            answer = self._call("/query", "GET", asked, accept=_MSGPACK, preload=False)
-        except ApiException as error:
-            raise _answered(error) from error
-        return _series(msgspec.msgpack.decode(_body(answer)))
+    ) -> list[list[Rows]]:
+        """Return, for each of the statements that semicolons separate, its series."""
+        asked = self._question(statement, bound, bucket)
+        # MessagePack tells 21.0 from 21 and -0.0 from 0, which InfluxDB's JSON does not.
+        return self._trusted(
+            lambda: self._rows(_unpack, self._answered("/query", asked, accept=_MSGPACK).data)
+        )
 
-    def stream(self, statement: str, bound: Mapping[str, object]) -> Iterator[dict[str, Any]]:
+    def stream(self, statement: str, bound: Mapping[str, object]) -> Iterator[Rows]:
         """Yield the series of a statement in chunks, so that memory stays bounded."""
-        asked = [
-            *self._asked(statement, bound, None),
-            ("chunked", "true"),
-            ("chunk_size", str(_CHUNK_POINTS)),
-        ]
+        asked = self._question(statement, bound, None)
+        asked |= {"chunked": "true", "chunk_size": str(_CHUNK_POINTS)}
+        answer = self._trusted(lambda: self._answered("/query", asked, preload=False))
         try:
-            answer = self._call("/query", "GET", asked, preload=False)
-            try:
-                for line in _lines(answer):
-                    yield from _series(msgspec.json.decode(line))
-            finally:
-                # Whoever stops early leaves bytes unread: that connection serves no other question.
-                answer.close()
-        except ApiException as error:
-            raise _answered(error) from error
-        except urllib3.exceptions.HTTPError as error:
-            raise StoreUnavailable(f"{self.place.url}: {error}") from error
+            for line in _lines(answer):
+                for found in self._rows(_parse, line):
+                    yield from found
+        except HTTPError as error:
+            raise self._failed(error) from error
+        finally:
+            # Whoever stops early leaves bytes unread: that connection serves no other question.
+            answer.close()
 
     def version(self) -> str:
         """Return the server's version, as 2.9.1; StoreMisconfigured where it is not supported."""
-        try:
-            answer = self._call("/ping", "GET", [], preload=False)
-            _body(answer)
-        except ApiException as error:
-            raise _answered(error) from error
-        version = str(answer.headers.get("X-Influxdb-Version", "")).removeprefix("v")
+        answer = self._send("GET", "/ping", {})
+        version = answer.headers.get("X-Influxdb-Version", "").removeprefix("v")
+        if not version and is_transient(answer.status):
+            raise self._refused(answer)
         if not version.startswith("2."):
-            found = f"version {version}" if version else "not InfluxDB"
+            found = f"version {version}" if version else f"not InfluxDB ({answer.status} to /ping)"
             raise StoreMisconfigured(f"{self.place.url} is {found}: {SUPPORTED}")
         return version
 
     def check_write_access(self) -> None:
         """Raise StoreError, naming organisation, bucket or token, unless a write would be taken."""
-        try:
-            parameters = [("org", self.place.org), ("bucket", self.place.bucket)]
-            self._call("/api/v2/write", "POST", parameters, body=b"")
-        except ApiException as error:
-            raise _answered(error) from error
+        self.write(b"")
 
     def check_read_access(self) -> None:
         """Raise StoreError, naming organisation, bucket or token, unless a query would be."""
-        try:
-            parameters = [("org", self.place.org), ("name", self.place.bucket)]
-            answer = self._call("/api/v2/buckets", "GET", parameters, preload=False)
-            found = msgspec.json.decode(_body(answer))
-        except ApiException as error:
-            raise _answered(error) from error
-        if not found["buckets"]:
-            raise StoreMisconfigured(f"the token may not read the bucket {self.place.bucket!r}")
+        self._trusted(self._read_nothing)
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
 
-    def _asked(
-        self, statement: str, bound: Mapping[str, object], bucket: str | None
-    ) -> list[tuple[str, str]]:
-        return [
-            ("db", bucket or self.place.bucket),
-            ("epoch", "ms"),
-            ("q", statement),
-            ("params", msgspec.json.encode(bound).decode()),
-        ]
+    def _write(self, lines: bytes) -> Verdict:
+        place = {"org": self.place.org, "bucket": self.place.bucket, "precision": "ms"}
+        answer = self._send("POST", "/api/v2/write", place, body=lines)
+        try:
+            return verdict(answer.status, answer.data, answer.headers)
+        except StoreMisconfigured as error:
+            raise StoreMisconfigured(f"{self.place.url}: {error}") from error
 
-    def _call(
+    def _read_nothing(self) -> None:
+        # A question alone would not tell a bucket that is not there from one that is hidden, and
+        # asks for no organisation.
+        place = {"org": self.place.org, "name": self.place.bucket}
+        found = self._decoded(_parse_buckets, self._answered("/api/v2/buckets", place).data)
+        if not found.buckets:
+            raise StoreMisconfigured(f"the token may not read the bucket {self.place.bucket!r}")
+        asked = self._question("SELECT * FROM /.*/ WHERE time < 0 LIMIT 1", {}, None)
+        self._rows(_unpack, self._answered("/query", asked, accept=_MSGPACK).data)
+
+    def _question(
+        self, statement: str, bound: Mapping[str, object], bucket: str | None
+    ) -> dict[str, str]:
+        return {
+            "db": bucket or self.place.bucket,
+            "epoch": "ms",
+            "q": statement,
+            "params": msgspec.json.encode(bound).decode(),
+        }
+
+    def _answered(
         self,
         path: str,
+        parameters: Parameters,
+        *,
+        accept: str = "application/json",
+        preload: bool = True,
+    ) -> Answer:
+        """Ask; return an answer that is none of an error."""
+        answer = self._send("GET", path, parameters, accept=accept, preload=preload)
+        if answer.status != 200:
+            raise self._refused(answer)
+        return answer
+
+    def _send(
+        self,
         method: str,
-        parameters: list[tuple[str, str]],
+        path: str,
+        parameters: Parameters,
         *,
         body: bytes | None = None,
         accept: str = "application/json",
         preload: bool = True,
-    ) -> Any:
-        """Ask once; after 401 once more, if the token's file holds another one by now."""
-
-        def ask() -> Any:
-            return self._client.api_client.call_api(
-                path,
-                method,
-                {},
-                parameters,
-                {"Content-Type": "text/plain; charset=utf-8", "Accept": accept},
-                body=body,
-                auth_settings=[],
-                _preload_content=preload,
-                _return_http_data_only=True,
-            )
-
+    ) -> Answer:
+        """Ask once; return the answer, whatever its status is."""
+        headers = {"Authorization": f"Token {self._token.value}", "Accept": accept}
+        if body is not None:
+            headers["Content-Type"] = "text/plain; charset=utf-8"
         try:
-            try:
-                return ask()
-            except ApiException as error:
-                if error.status != _UNAUTHORIZED or not self._renew_token():
-                    raise
-            return ask()
-        except urllib3.exceptions.HTTPError as error:
-            raise StoreUnavailable(f"{self.place.url}: {error}") from error
+            answer: Answer = self._pool().urlopen(
+                method,
+                f"{self._path}{path}?{urlencode(parameters)}",
+                body=body,
+                headers=headers,
+                timeout=self._timeout,
+                retries=False,
+                redirect=False,
+                preload_content=preload,
+            )
+        except HTTPError as error:
+            raise self._failed(error) from error
+        return answer
 
-    def _renew_token(self) -> bool:
+    def _pool(self) -> urllib3.HTTPConnectionPool:
+        manager: urllib3.PoolManager = self._client.api_client.rest_client.pool_manager
+        return manager.connection_from_url(self.place.url)
+
+    def _failed(self, error: HTTPError) -> StoreError:
+        text = f"{self.place.url}: {error}"
+        if isinstance(error, TimeoutError):
+            return StoreTooSlow(text)
+        return StoreMisconfigured(text) if isinstance(error, SSLError) else StoreUnavailable(text)
+
+    def _refused(self, answer: Answer) -> StoreError:
+        error = store_error(answer.status, answer.data, answer.headers)
+        if isinstance(error, StoreMisconfigured):
+            return StoreMisconfigured(f"{self.place.url}: {error}")
+        return error
+
+    def _rows(self, decode: Callable[[bytes], _Results], data: bytes) -> list[list[Rows]]:
+        found = self._decoded(decode, data)
+        for problem in (found.error, *(result.error for result in found.results)):
+            if problem is not None:
+                raise _query_error(problem)
+        return [result.series for result in found.results]
+
+    def _decoded(self, decode: Callable[[bytes], Given], data: bytes) -> Given:
+        try:
+            return decode(data)
+        except msgspec.DecodeError as error:
+            text = f"{self.place.url} does not answer as InfluxDB does: {error}"
+            raise StoreMisconfigured(text) from error
+
+    def _trusted(self, attempt: Callable[[], Given]) -> Given:
+        """Attempt; where it is refused, once more if the token's file holds another one by now."""
+        token = self._token
+        try:
+            return attempt()
+        except StoreMisconfigured:
+            if not self._renew_token(token):
+                raise
+        return attempt()
+
+    def _renew_token(self, refused: Secret) -> bool:
         with self._lock:
+            if self._token is not refused:
+                return True  # another thread has renewed it meanwhile
             try:
-                renewed = self._token.reread()
+                renewed = refused.reread()
             except SettingError as error:
                 raise StoreMisconfigured(str(error)) from error
-            if renewed.value == self._token.value:
+            if renewed.value == refused.value:
                 return False
             self._token = renewed
-            self._client = self._new_client()
             return True
 
-    def _new_client(self) -> InfluxDBClient:
-        return InfluxDBClient(
-            url=self.place.url,
-            token=self._token.value,
-            org=self.place.org,
-            timeout=self._timeout_ms,
-            retries=False,
-        )
+
+def _query_error(problem: str) -> StoreError:
+    kind = StoreMisconfigured if problem.startswith("database not found") else StoreError
+    return kind(f"InfluxDB refuses the query: {problem}")
 
 
-def _answered(error: ApiException) -> StoreError:
-    return store_error(error.status, str(error.message), error.headers or {})
-
-
-def _body(answer: Any) -> bytes:
-    try:
-        data: bytes = answer.data
-        return data
-    finally:
-        answer.release_conn()
-
-
-def _series(answer: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for result in answer.get("results", []):
-        if "error" in result:
-            problem = str(result["error"])
-            kind = StoreMisconfigured if problem.startswith("database not found") else StoreError
-            raise kind(f"InfluxDB refuses the query: {problem}")
-        found.extend(result.get("series", []))
-    return found
-
-
-def _lines(answer: Any) -> Iterator[bytes]:
+def _lines(answer: Answer) -> Iterator[bytes]:
     """Cut a chunked answer, one JSON object a line, at its newlines."""
     rest = b""
     for part in answer.stream(1 << 16):

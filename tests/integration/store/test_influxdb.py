@@ -1,6 +1,7 @@
 """What only InfluxDB does, on a real one: refusals, set-up, narrow tokens, minutes and hours."""
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from stack.local import LocalStack
 from stack.setup.influxdb import InfluxSetup, Plan
+from telemetry.lineprotocol import format_line
 from telemetry.reading import Reading, Value
 from telemetry.settings import Secret
 from telemetry.store import (
@@ -59,6 +61,43 @@ def test_a_text_where_numbers_were_is_refused_alone(store: Store) -> None:
     assert len(store.readings(everything, limit=1000)) == 499
 
 
+def test_refused_readings_of_three_weeks_are_found_though_only_one_week_s_are_counted(
+    store: Store,
+) -> None:
+    # InfluxDB keeps weeks in shards of their own, and answers for the first that refuses.
+    weeks = [NOW_MS - week * 8 * 24 * HOUR_MS for week in range(3)]
+    store.write([Reading("s", "d", "m", week_ms, {"a": 1.0}) for week_ms in weeks])
+    batch = [
+        Reading("s", "d", "m", week_ms + 1 + n, {"a": "warm" if n in (3, 40) else float(n)})
+        for week_ms in weeks
+        for n in range(100)
+    ]
+
+    refused = store.write(batch)
+
+    assert [one.index for one in refused] == [3, 40, 103, 140, 203, 240]
+    everything = Selection(start_ms=0, stop_ms=NOW_MS * 2)
+    assert len(store.readings(everything, limit=1000)) == 3 + 294
+
+
+def test_of_unparsable_lines_each_is_found_with_its_own_reason(store: Store) -> None:
+    beyond_ms = 10**14  # in the year 5138
+    good = reading(1, note="good")
+    hostile = f"x\n\"y\\\nunable to parse '{format_line(good)}': x"
+    batch = [
+        good,
+        Reading("s", "d", "m", beyond_ms, {"note": hostile}),
+        reading(2, note="two\nlines"),
+        Reading("s", "d", "m", beyond_ms, {"a": 1.0}),
+    ]
+
+    refused = store.write(batch)
+
+    assert [one.index for one in refused] == [1, 3]
+    assert all(one.reason.startswith("time outside range") for one in refused)
+    assert store.readings(Selection(start_ms=0, stop_ms=NOW_MS * 2), limit=9) == [good, batch[2]]
+
+
 def test_readings_older_than_the_retention_are_refused_and_all_others_stored(
     influxdb: LocalStack, tmp_path: Path
 ) -> None:
@@ -101,7 +140,7 @@ def test_a_token_may_do_its_own_work_and_nothing_else(influxdb: LocalStack, tmp_
     [
         ("nobody", "telemetry", None, "organization name"),
         ("denyut", "nothing", None, "bucket"),
-        ("denyut", "telemetry", "wrong", "unauthorized"),
+        ("denyut", "telemetry", "wrong", "the token is not known"),
     ],
 )
 @pytest.mark.parametrize("read_only", [False, True])
@@ -122,19 +161,24 @@ def test_a_server_that_is_away_is_unavailable_by_its_address() -> None:
         store.check()
 
 
+@pytest.mark.parametrize("earlier", ["revoked", "grafana", "ingest"])
 def test_a_new_token_in_the_file_is_taken_without_a_restart(
-    influxdb: LocalStack, tmp_path: Path
+    influxdb: LocalStack, tmp_path: Path, earlier: str
 ) -> None:
+    # One that nobody knows, and two that may not do all that the store is asked.
+    known = influxdb.folder / "influxdb" / "tokens" / f"{earlier}-token"
+    token = known.read_text() if known.exists() else earlier
     path = tmp_path / "token"
-    path.write_text("revoked")
+    path.write_text(token)
     place = Place(influxdb.store_url, "denyut", "telemetry")
-    store = InfluxStore(place, Secret("revoked", str(path)))
+    store = InfluxStore(place, Secret(token, str(path)))
+    ask: Callable[[], object] = store.latest if earlier == "ingest" else store.check
     with pytest.raises(StoreMisconfigured):
-        store.check()
+        ask()
 
     path.write_text(operator_token(influxdb).value)
 
-    store.check()
+    ask()
 
 
 @pytest.mark.parametrize(
