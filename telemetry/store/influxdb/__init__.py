@@ -18,6 +18,7 @@ from telemetry.store import (
     SequenceCount,
     Series,
     StoredSequence,
+    StoreMisconfigured,
 )
 from telemetry.store.influxdb import answers, questions
 from telemetry.store.influxdb.catalogue import STATEMENT, Catalogue
@@ -93,6 +94,8 @@ class InfluxStore:
         series the range is therefore asked piece by piece, each as long as what is lacking needs.
         """
         resolution = resolution_of(selection, every_ms, aggregate)
+        if resolution != "raw" and not self._holds(resolution):
+            resolution = "raw"
         found: list[Bucket] = []
         intervals = 1 if selection.device is None else _MOST_INTERVALS
         start_ms = selection.start_ms
@@ -189,13 +192,23 @@ class InfluxStore:
         limit: int,
     ) -> Iterator[tuple[Rows, list[Column]]]:
         """Ask one bucket; yield its rows, each with what stands in its columns."""
-        raw = self._place.bucket
-        bucket = raw if resolution == "raw" else f"{raw}_{resolution}"
+        bucket = self._bucket(resolution)
         columns = self._catalogue.columns(bucket, selection, aggregates, raw=resolution == "raw")
         if columns:
             asked = questions.aggregate_question(selection, columns, every_ms, limit)
             for rows in self._rows(asked, bucket=bucket):
                 yield rows, columns[rows.name]
+
+    def _holds(self, resolution: Resolution) -> bool:
+        """Whether there is a bucket of a resolution that may be read; not all are set up so."""
+        try:
+            self._catalogue.measurements(self._bucket(resolution))
+        except StoreMisconfigured:
+            return False
+        return True
+
+    def _bucket(self, resolution: Resolution) -> str:
+        return self._place.bucket if resolution == "raw" else f"{self._place.bucket}_{resolution}"
 
     def _readings(self, asked: Question) -> list[Reading]:
         return [one for rows in self._rows(asked) for one in answers.readings(rows)]

@@ -80,13 +80,14 @@ class Catalogue:
     ) -> dict[str, list[Column]]:
         """Return what to aggregate, by measurement: of readings (raw), or of minutes or hours."""
         found = {}
-        for one in self._measurements(bucket):
+        for one in self.measurements(bucket):
             if one.may_hold(selection):
                 columns = one.columns if raw else one.downsampled_columns
                 found[one.name] = columns(selection, aggregates)
         return {name: columns for name, columns in found.items() if columns}
 
-    def _measurements(self, bucket: str) -> list[Measurement]:
+    def measurements(self, bucket: str) -> list[Measurement]:
+        """Return what a bucket holds, by name."""
         kept = self._kept.get(bucket)
         if kept is None or kept[0] <= self._clock():
             until = self._clock() + KEEP_SECONDS
