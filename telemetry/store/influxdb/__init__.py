@@ -21,7 +21,7 @@ from telemetry.store import (
     StoreMisconfigured,
 )
 from telemetry.store.influxdb import answers, questions
-from telemetry.store.influxdb.catalogue import STATEMENT, Catalogue
+from telemetry.store.influxdb.catalogue import Catalogue
 from telemetry.store.influxdb.failures import Verdict
 from telemetry.store.influxdb.isolation import write_isolating
 from telemetry.store.influxdb.questions import Column, Question
@@ -49,7 +49,7 @@ class InfluxStore:
         self._read_only = read_only
         self._session = InfluxSession(place, token, timeout_seconds)
         self._catalogue = Catalogue(
-            lambda bucket: self._session.query(STATEMENT, {}, bucket=bucket)
+            lambda bucket, statement: self._rows(Question(statement, {}), bucket=bucket)
         )
 
     def write(self, readings: Sequence[Reading]) -> list[Refused]:

@@ -16,13 +16,15 @@ from telemetry.store.influxdb.questions import Column
 from telemetry.store.influxdb.session import Rows
 
 KEEP_SECONDS = 2.0
-STATEMENT = "SHOW FIELD KEYS; SHOW TAG VALUES WITH KEY = site"
+_FIELDS = "SHOW FIELD KEYS"
+_SITES = "SHOW TAG VALUES WITH KEY = site"
 
 _IDENTITY = frozenset({"boot", "seq"})
 _NUMBERS = frozenset({"float", "integer", "unsigned"})
 _OF_ANY_TYPE = frozenset({"count", "first", "last"})
 
-Ask = Callable[[str], list[list[Rows]]]
+Ask = Callable[[str, str], list[Rows]]
+"""Asks a statement without parameters of a bucket."""
 
 
 class Measurement(Struct, frozen=True):
@@ -91,16 +93,18 @@ class Catalogue:
         kept = self._kept.get(bucket)
         if kept is None or kept[0] <= self._clock():
             until = self._clock() + KEEP_SECONDS
-            kept = self._kept[bucket] = (until, _read(*self._ask(bucket)))
+            kept = self._kept[bucket] = (until, self._look_up(bucket))
         return kept[1]
 
-
-def _read(keys: list[Rows], sites: list[Rows]) -> list[Measurement]:
-    sites_of = {rows.name: {str(value) for _key, value in rows.values} for rows in sites}
-    found = []
-    for rows in keys:
-        types: dict[str, set[str]] = {}
-        for field, kind in rows.values:
-            types.setdefault(field, set()).add(kind)
-        found.append(Measurement(rows.name, types, sites_of.get(rows.name, set())))
-    return sorted(found, key=lambda one: one.name)
+    def _look_up(self, bucket: str) -> list[Measurement]:
+        sites = {
+            rows.name: {str(value) for _key, value in rows.values}
+            for rows in self._ask(bucket, _SITES)
+        }
+        found = []
+        for rows in self._ask(bucket, _FIELDS):
+            types: dict[str, set[str]] = {}
+            for field, kind in rows.values:
+                types.setdefault(field, set()).add(kind)
+            found.append(Measurement(rows.name, types, sites.get(rows.name, set())))
+        return sorted(found, key=lambda one: one.name)

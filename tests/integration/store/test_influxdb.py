@@ -1,27 +1,20 @@
-"""What only InfluxDB does, on a real one: refusals, set-up, narrow tokens, minutes and hours."""
+"""What only InfluxDB does, on a real one: refusals, wrong places and tokens."""
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from stack.local import LocalStack
-from stack.setup.influxdb import InfluxSetup, Plan
+from stack.setup.influxdb import Plan
 from telemetry.lineprotocol import format_line
 from telemetry.reading import Reading, Value
 from telemetry.settings import Secret
-from telemetry.store import (
-    Aggregate,
-    Selection,
-    Store,
-    StoreMisconfigured,
-    StoreUnavailable,
-)
+from telemetry.store import Selection, Store, StoreMisconfigured, StoreUnavailable
 from telemetry.store.influxdb import InfluxStore
 from telemetry.store.influxdb.session import Place
-from tests.integration.store.conftest import fresh_influx_store
+from tests.integration.store.conftest import fresh_influx_store, operator_token, set_up
 
 NOW_MS = time.time_ns() // 1_000_000
 HOUR_MS = 3_600_000
@@ -30,18 +23,6 @@ HOUR_MS = 3_600_000
 @pytest.fixture
 def store(influxdb: LocalStack) -> Store:
     return fresh_influx_store(influxdb)
-
-
-def operator_token(local: LocalStack) -> Secret:
-    return Secret((local.folder / "influxdb" / "operator-token").read_text())
-
-
-def set_up(local: LocalStack, plan: Plan, tokens: Path) -> list[str]:
-    setup = InfluxSetup(local.store_url, operator_token(local), plan)
-    try:
-        return list(setup.apply(tokens, Secret("not asked again")))
-    finally:
-        setup.close()
 
 
 def reading(seq: int, **values: Value) -> Reading:
@@ -111,30 +92,6 @@ def test_readings_older_than_the_retention_are_refused_and_all_others_stored(
     assert len(store.latest()) == 1
 
 
-def test_a_second_set_up_changes_nothing(influxdb: LocalStack, tmp_path: Path) -> None:
-    plan = Plan(bucket="twice")
-
-    first, second = (set_up(influxdb, plan, tmp_path) for _time in range(2))
-
-    assert len(first) == 3 + 2 + 3
-    assert second == []
-    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
-
-
-def test_a_token_may_do_its_own_work_and_nothing_else(influxdb: LocalStack, tmp_path: Path) -> None:
-    set_up(influxdb, Plan(bucket="narrow"), tmp_path)
-    place = Place(influxdb.store_url, "denyut", "narrow")
-    writer = InfluxStore(place, Secret((tmp_path / "ingest-token").read_text()))
-    reader = InfluxStore(place, Secret((tmp_path / "api-token").read_text()), read_only=True)
-
-    assert writer.write([reading(0, a=1.0)]) == []
-    assert len(reader.latest()) == 1
-    with pytest.raises(StoreMisconfigured):
-        reader.write([reading(1, a=1.0)])
-    with pytest.raises(StoreMisconfigured):
-        writer.latest()
-
-
 @pytest.mark.parametrize(
     ("org", "bucket", "token", "named"),
     [
@@ -179,30 +136,3 @@ def test_a_new_token_in_the_file_is_taken_without_a_restart(
     path.write_text(operator_token(influxdb).value)
 
     ask()
-
-
-@pytest.mark.parametrize(
-    ("aggregate", "expected"), [("mean", 2.0), ("min", 1.0), ("max", 3.0), ("sum", 6.0)]
-)
-def test_a_reading_two_hours_late_is_in_the_raw_the_minute_and_the_hour_answer(
-    influxdb: LocalStack, tmp_path: Path, aggregate: Aggregate, expected: float
-) -> None:
-    plan = Plan(bucket=f"late-{aggregate}")
-    set_up(influxdb, plan, tmp_path)
-    store = InfluxStore(Place(influxdb.store_url, "denyut", plan.bucket), operator_token(influxdb))
-    late_ms = NOW_MS - NOW_MS % HOUR_MS - 5 * HOUR_MS
-    values = (1.0, 2.0, 3.0)
-    store.write([Reading("s", "d", "m", late_ms + n, {"a": a}) for n, a in enumerate(values)])
-
-    setup = InfluxSetup(influxdb.store_url, operator_token(influxdb), plan)
-    assert list(setup.roll_up(datetime.fromtimestamp(late_ms / 1000, UTC)))
-    setup.close()
-
-    def asked(hours: int, every_ms: int) -> tuple[str, list[dict[str, Value]]]:
-        selection = Selection(start_ms=NOW_MS - hours * HOUR_MS, stop_ms=NOW_MS, device="d")
-        found = store.aggregate(selection, every_ms=every_ms, aggregate=aggregate, limit=10)
-        return found.resolution, [bucket.values for bucket in found.buckets]
-
-    assert asked(8, 10_000) == ("raw", [{"a": expected}])
-    assert asked(8, 60_000) == ("1m", [{"a": expected}])
-    assert asked(24 * 8, HOUR_MS) == ("1h", [{"a": expected}])

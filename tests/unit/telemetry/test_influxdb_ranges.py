@@ -75,17 +75,16 @@ class Server:
         self.asked: list[str] = []
         self.now = 0.0
 
-    def ask(self, bucket: str) -> list[list[Rows]]:
-        self.asked.append(bucket)
-        return [
-            [
+    def ask(self, bucket: str, statement: str) -> list[Rows]:
+        if statement == "SHOW FIELD KEYS":
+            self.asked.append(bucket)
+            return [
                 Rows(name, ["fieldKey", "fieldType"], [list(one) for one in keys])
                 for name, keys in self.keys.items()
-            ],
-            [
-                Rows(name, ["key", "value"], [["site", site] for site in sites])
-                for name, sites in self.sites.items()
-            ],
+            ]
+        return [
+            Rows(name, ["key", "value"], [["site", site] for site in sites])
+            for name, sites in self.sites.items()
         ]
 
 
