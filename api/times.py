@@ -9,7 +9,6 @@ from msgspec import Struct
 from telemetry.reading import MAX_INT64
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_KNOWN_MINUTES = 4_096
 _LATEST_MS = MAX_INT64 // 1_000_000
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d{1,12})(ms|s|m|h|d)")
@@ -60,17 +59,20 @@ class Duration(Struct, frozen=True):
 _MS = timedelta(milliseconds=1)
 
 
+# An answer may hold thousands of times: put together from parts they cost a fifth of isoformat().
+_SECONDS = tuple(f"{second:02}." for second in range(60))
+_MILLISECONDS = tuple(f"{millisecond:03}Z" for millisecond in range(1000))
+
+
 def rfc3339(time_ms: int) -> str:
     """Return a time in UTC with milliseconds: `2026-01-31T12:00:00.250Z`."""
-    minute, rest_ms = divmod(time_ms, 60_000)
-    second, ms = divmod(rest_ms, 1_000)
-    return f"{_minute(minute)}:{second:02d}.{ms:03d}Z"
+    minutes, rest_ms = divmod(time_ms, 60_000)
+    return _minute(minutes) + _SECONDS[rest_ms // 1000] + _MILLISECONDS[rest_ms % 1000]
 
 
-@lru_cache(_KNOWN_MINUTES)
-def _minute(minute: int) -> str:
-    # The times of an answer lie close together: a date is worked out once for many of them.
-    return (_EPOCH + timedelta(minutes=minute)).isoformat(timespec="minutes")[:-6]
+@lru_cache(4096)
+def _minute(minutes: int) -> str:
+    return (_EPOCH + timedelta(minutes=minutes)).isoformat()[: len("2026-01-31T12:00:")]
 
 
 def _within_epoch(time_ms: int) -> int:

@@ -5,10 +5,10 @@ commas and spaces are escaped; in tags and field keys equals signs too; in a tex
 backslashes. A text may hold newlines, so a point may cover several physical lines.
 """
 
-import math
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from math import isfinite
 
 from msgspec import Struct
 
@@ -65,12 +65,14 @@ def format_line(reading: Reading) -> str:
     Raises LineProtocolError for what line protocol cannot carry (a newline in a name, NaN).
     """
     fields = []
+    # Most values by far are numbers, then booleans: these are written here, without a call.
     for name, value in reading.values.items():
-        # Most values are floats: they are written here, without a call.
-        if value.__class__ is float and math.isfinite(value):
+        if value.__class__ is float and isfinite(value):
             fields.append(f"{_field_key(name)}={value!r}")
+        elif value.__class__ is bool:
+            fields.append(f"{_field_key(name)}={'true' if value else 'false'}")
         else:
-            fields.append(_field(name, value))
+            fields.append(f"{_field_key(name)}={_other_value(name, value)}")
     if reading.boot_ms is not None:
         fields.append(f"boot={reading.boot_ms}i")
     if reading.seq is not None:
@@ -121,6 +123,8 @@ def parse_readings(text: str) -> list[Reading]:
 
 @lru_cache(_KNOWN_SERIES)
 def _series_key(measurement: str, device: str, site: str) -> str:
+    if measurement.startswith("#"):
+        raise LineProtocolError(f"{measurement!r} would make the line a comment")
     # Tags sorted by key, as InfluxDB stores them: it need not sort them again.
     return (
         f"{_escape(measurement, ', ')},device={_escape(device, ',= ')},site={_escape(site, ',= ')}"
@@ -140,15 +144,25 @@ def _field_key(name: str) -> str:
     return _escape(name, ",= ")
 
 
-def _field(name: str, value: Value) -> str:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise LineProtocolError(f"{name}={value} is not a number that can be stored")
+def _other_value(name: str, value: Value) -> str:
+    """Write a text, or a number that is no float yet; refuse NaN and infinity."""
     if isinstance(value, str):
+        if not _is_utf_8(value):
+            raise LineProtocolError(f"{name} is not a text that UTF-8 can carry")
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'{_field_key(name)}="{escaped}"'
-    if isinstance(value, bool):
-        return f"{_field_key(name)}={'true' if value else 'false'}"
-    return f"{_field_key(name)}={float(value)!r}"
+        return f'"{escaped}"'
+    number = float(value)
+    if not isfinite(number):
+        raise LineProtocolError(f"{name}={value} is not a number that can be stored")
+    return repr(number)
+
+
+def _is_utf_8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _point(match: re.Match[str]) -> Point | BadLine:
@@ -219,6 +233,6 @@ def _value(text: str) -> int | Value:
         return int(text[:-1])
     if _FLOAT.match(text):
         number = float(text)
-        if math.isfinite(number):
+        if isfinite(number):
             return number
     raise LineProtocolError(f"{text[:64]!r} is not a value")

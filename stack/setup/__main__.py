@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.progress import track
 
 from stack.setup.influxdb import InfluxSetup, SetupError
@@ -51,12 +52,18 @@ def roll_up(
         settings = SetupSettings.load()
         setup = InfluxSetup(settings.url, settings.operator_token, settings.plan())
         since = start.replace(tzinfo=UTC) if start.tzinfo is None else start
-        hours = int((datetime.now(UTC) - since).total_seconds() // 3600) + 1
-        for _hour in track(
-            setup.roll_up(since), total=hours, description="hours", disable=hours < 2
-        ):
-            pass
+        expected = int((datetime.now(UTC) - since).total_seconds() // 3600) + 1
+        console = Console(stderr=True)
+        shown = track(
+            setup.roll_up(since),
+            "hours",
+            expected,
+            console=console,
+            disable=not console.is_terminal,
+        )
+        hours = sum(1 for _hour in shown)
         setup.close()
+    print(f"{hours} hours are made again")
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 Everything can be done again: what is there and right stays as it is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from influxdb_client import (
     TaskCreateRequest,
     TaskUpdateRequest,
 )
+from influxdb_client.client.flux_csv_parser import FluxQueryException
 from influxdb_client.rest import ApiException
 from msgspec import Struct
 
@@ -31,8 +33,12 @@ from telemetry.store import StoreError, StoreMisconfigured
 from telemetry.store.influxdb.session import InfluxSession, Place
 
 Action = Literal["read", "write"]
+_ACTIONS: tuple[Action, ...] = ("read", "write")
 _DAY_SECONDS = 86_400
 _TIMEOUT_MS = 60_000
+_ROLL_UP_TIMEOUT_MS = 600_000  # an hour of 5,000 readings a second takes minutes
+_FOREIGN_BUCKET = "_monitoring"  # InfluxDB's own: every organisation has it
+_NOT_FOUND = 404
 
 
 class SetupError(StackError):
@@ -68,7 +74,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     @property
     def tokens(self) -> dict[str, tuple[Action, tuple[str, ...]]]:
-        """The tokens: what each may do, and in which buckets."""
+        """The tokens: what each may do, and in which buckets; in all others nothing."""
         return {
             "ingest": ("write", (self.bucket,)),
             "api": ("read", tuple(self.buckets)),
@@ -87,39 +93,53 @@ class InfluxSetup:
             url=url, token=operator_token.value, org=plan.org, timeout=_TIMEOUT_MS
         )
 
-    def apply(self, tokens_folder: Path, admin_password: Secret) -> Iterator[str]:
-        """Do what is lacking, yielding a line for each change."""
-        try:
-            self._place(self._plan.bucket, self._operator_token).version()
+    def apply(self, tokens_folder: Path, admin_password: Secret | None) -> Iterator[str]:
+        """Do what is lacking, yielding a line for each change.
+
+        The password is that of InfluxDB's own page, for the first set-up of a server.
+        """
+        with self._setup_errors():
+            session = self._session(self._plan.bucket, self._operator_token)
+            session.version()
+            session.close()
             yield from self._onboard(admin_password)
+            yield from self._make_organisation()
             yield from self._make_buckets()
             yield from self._make_tasks()
             yield from self._make_tokens(tokens_folder)
             self._verify_tokens(tokens_folder)
-        except ApiException as error:
-            raise SetupError(f"{self._url}: {error.status}: {error.message}") from error
-        except (urllib3.exceptions.HTTPError, StoreError) as error:
-            raise SetupError(str(error)) from error
 
     def roll_up(self, start: datetime) -> Iterator[datetime]:
         """Make minutes and hours again from `start` until now; yield each hour when it is done."""
+        self._client.api_client.configuration.timeout = _ROLL_UP_TIMEOUT_MS
         queries = self._client.query_api()
-        try:
+        with self._setup_errors():
             for hour, window in rollup.hourly_windows(start, datetime.now(UTC)):
                 queries.query(rollup.minutes(self._plan.bucket, window))
                 queries.query(rollup.hours(self._plan.bucket, window))
                 yield hour
-        except ApiException as error:
-            raise SetupError(f"{self._url}: {error.status}: {error.message}") from error
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
 
-    def _onboard(self, admin_password: Secret) -> Iterator[str]:
+    @contextmanager
+    def _setup_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except ApiException as error:
+            raise SetupError(f"{self._url}: {error.status}: {error.message}") from error
+        except urllib3.exceptions.HTTPError as error:
+            raise SetupError(f"{self._url}: {error}") from error
+        except (FluxQueryException, StoreError) as error:
+            raise SetupError(str(error)) from error
+
+    def _onboard(self, admin_password: Secret | None) -> Iterator[str]:
         service = SetupService(self._client.api_client)
         if not service.get_setup().allowed:
             return
+        if admin_password is None:
+            raise SetupError("the first set-up of a server needs SETUP_ADMIN_PASSWORD_FILE")
         service.post_setup(
             OnboardingRequest(
                 username=self._plan.admin,
@@ -132,28 +152,37 @@ class InfluxSetup:
         )
         yield f"set up the server with the organisation {self._plan.org}"
 
+    def _make_organisation(self) -> Iterator[str]:
+        if self._organisation() is None:
+            self._client.organizations_api().create_organization(name=self._plan.org)
+            yield f"made the organisation {self._plan.org}"
+
     def _make_buckets(self) -> Iterator[str]:
         buckets = self._client.buckets_api()
         for name, days in self._plan.buckets.items():
             seconds = days * _DAY_SECONDS
-            found = buckets.find_bucket_by_name(name)
+            found = self._bucket(name)
             if found is None:
                 rules = BucketRetentionRules(type="expire", every_seconds=seconds)
                 buckets.create_bucket(bucket_name=name, retention_rules=rules, org=self._plan.org)
                 yield f"made the bucket {name}, which keeps its points for {days} days"
             elif not found.retention_rules or found.retention_rules[0].every_seconds != seconds:
-                found.retention_rules = [BucketRetentionRules(type="expire", every_seconds=seconds)]
+                # Without a shard duration of the old rule, which may be longer than the new one.
+                rules = BucketRetentionRules(
+                    type="expire", every_seconds=seconds, shard_group_duration_seconds=0
+                )
+                found.retention_rules = [rules]
                 buckets.update_bucket(found)
                 yield f"the bucket {name} keeps its points for {days} days now"
 
     def _make_tasks(self) -> Iterator[str]:
         tasks = self._client.tasks_api()
         for name, flux in self._plan.tasks.items():
-            found = tasks.find_tasks(name=name)
+            found = tasks.find_tasks(name=name, org=self._plan.org)
             if not found:
                 request = TaskCreateRequest(flux=flux, org=self._plan.org)
                 tasks.create_task(task_create_request=request)
-                yield f"made the task {name}"
+                yield f"made the task {name}; what is older than it: denyut-setup rollup"
             elif found[0].flux != flux:
                 tasks.update_task_request(found[0].id, TaskUpdateRequest(flux=flux))
                 yield f"the task {name} is up to date now"
@@ -162,7 +191,7 @@ class InfluxSetup:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, (action, buckets) in self._plan.tokens.items():
             path = folder / f"{name}-token"
-            if path.exists() and self._is_good(path, action, buckets):
+            if path.exists() and self._works(path, action, buckets):
                 continue
             # InfluxDB keeps only a hash of a token: one that was lost is replaced. So is one whose
             # bucket was deleted: its rights do not hold for another bucket of that name.
@@ -170,76 +199,106 @@ class InfluxSetup:
             write_private(path, self._new_token(name, action, buckets))
             yield f"made the token of {name}, which may {action} {', '.join(buckets)}: {path}"
 
-    def _is_good(self, path: Path, action: Action, buckets: tuple[str, ...]) -> bool:
-        token = Secret(path.read_text().strip())
-        return all(self._may(token, action, bucket) for bucket in buckets)
+    def _works(self, path: Path, action: Action, buckets: tuple[str, ...]) -> bool:
+        """Whether a token does what it is for; a server that does not answer raises StoreError."""
+        try:
+            for bucket in buckets:
+                self._use(_kept_token(path), action, bucket)
+        except StoreMisconfigured:
+            return False
+        return True
 
-    def _may(self, token: Secret, action: Action, bucket: str) -> bool:
-        session = self._place(bucket, token)
+    def _use(self, token: Secret, action: Action, bucket: str) -> None:
+        """Write or read nothing; StoreMisconfigured where the token may not."""
+        session = self._session(bucket, token)
         try:
             if action == "write":
                 session.check_write_access()
             else:
                 session.check_read_access()
-        except StoreMisconfigured:
-            return False
         finally:
             session.close()
-        return True
 
     def _new_token(self, name: str, action: Action, buckets: tuple[str, ...]) -> str:
-        org_id = self._org_id()
-        api = self._client.buckets_api()
+        org_id = self._existing(self._organisation()).id
         permissions = [
             Permission(
                 action=action,
                 resource=PermissionResource(
-                    type="buckets", id=api.find_bucket_by_name(bucket).id, org_id=org_id
+                    type="buckets", id=self._existing(self._bucket(bucket)).id, org_id=org_id
                 ),
             )
             for bucket in buckets
         ]
         wanted = Authorization(org_id=org_id, permissions=permissions)
-        wanted.description = _description(name)
+        wanted.description = self._description(name)
         made = self._client.authorizations_api().create_authorization(authorization=wanted)
         return str(made.token)
 
     def _forget(self, name: str) -> None:
         api = self._client.authorizations_api()
         for found in api.find_authorizations(org=self._plan.org):
-            if found.description == _description(name):
+            if found.description == self._description(name):
                 api.delete_authorization(found)
 
-    def _org_id(self) -> str:
-        found = self._client.organizations_api().find_organizations(org=self._plan.org)
-        return str(found[0].id)
+    def _description(self, name: str) -> str:
+        # Of its bucket: an organisation may hold another set-up, as one for trying things out.
+        return f"denyut {self._plan.bucket} {name}"
 
     def _verify_tokens(self, folder: Path) -> None:
         """Use each token where it must work, and see it refused where it must not."""
         for name, (action, buckets) in self._plan.tokens.items():
-            token = Secret((folder / f"{name}-token").read_text().strip())
-            for bucket in self._plan.buckets:
-                session = self._place(bucket, token)
-                allowed = action if bucket in buckets else None
-                _expect(name, session.check_write_access, bucket, "write", allowed == "write")
-                _expect(name, session.check_read_access, bucket, "read", allowed == "read")
-                session.close()
+            token = _kept_token(folder / f"{name}-token")
+            for bucket in (*self._plan.buckets, _FOREIGN_BUCKET):
+                for tried in _ACTIONS:
+                    self._expect(
+                        name, token, tried, bucket, (tried, bucket) in _may(action, buckets)
+                    )
 
-    def _place(self, bucket: str, token: Secret) -> InfluxSession:
+    def _expect(self, name: str, token: Secret, action: Action, bucket: str, allowed: bool) -> None:
+        try:
+            self._use(token, action, bucket)
+        except StoreMisconfigured as error:
+            if allowed:
+                text = f"the token of {name} cannot {action} {bucket}: {error}"
+                raise SetupError(text) from error
+        else:
+            if not allowed:
+                raise SetupError(f"the token of {name} can {action} {bucket}, and must not")
+
+    def _organisation(self) -> Any | None:
+        api = self._client.organizations_api()
+        return _first(lambda: api.find_organizations(org=self._plan.org))
+
+    def _bucket(self, name: str) -> Any | None:
+        """Return a bucket of the plan's organisation: another one may have one of the same name."""
+        api = self._client.buckets_api()
+        return _first(lambda: api.find_buckets(org=self._plan.org, name=name).buckets)
+
+    def _existing(self, found: Any | None) -> Any:
+        if found is None:
+            raise SetupError(f"{self._url}: what was just made is gone: is another set-up running?")
+        return found
+
+    def _session(self, bucket: str, token: Secret) -> InfluxSession:
         place = Place(self._url, self._plan.org, bucket)
         return InfluxSession(place, token, _TIMEOUT_MS / 1000)
 
 
-def _description(name: str) -> str:
-    return f"denyut {name}"
+def _may(action: Action, buckets: tuple[str, ...]) -> set[tuple[Action, str]]:
+    return {(action, bucket) for bucket in buckets}
 
 
-def _expect(name: str, check: Any, bucket: str, action: Action, allowed: bool) -> None:
+def _kept_token(path: Path) -> Secret:
+    return Secret(path.read_text().strip())
+
+
+def _first(find: Callable[[], list[Any]]) -> Any | None:
+    """Return the first that is found; InfluxDB answers 404 where nothing has the name."""
     try:
-        check()
-    except StoreError as error:
-        if allowed:
-            raise SetupError(f"the token of {name} cannot {action} {bucket}: {error}") from error
-    else:
-        if not allowed:
-            raise SetupError(f"the token of {name} can {action} {bucket}, and must not")
+        found = find()
+    except ApiException as error:
+        if error.status != _NOT_FOUND:
+            raise
+        return None
+    return found[0] if found else None

@@ -19,8 +19,8 @@ class SetupSettings(Settings, frozen=True, kw_only=True):
         Secret, Meta(description="the token that may do everything; chosen at the first set-up")
     ]
     admin_password: Annotated[
-        Secret, Meta(description="the password of InfluxDB's own page, for the first set-up")
-    ]
+        Secret | None, Meta(description="the password of InfluxDB's own page, for the first set-up")
+    ] = None
     org: Annotated[Name, Meta(description="the organisation")] = "denyut"
     bucket: Annotated[Name, Meta(description="the bucket of readings")] = "telemetry"
     retention_days: Annotated[

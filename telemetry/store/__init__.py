@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from telemetry.reading import MAX_INT64, Reading, Value
+from telemetry.reading import Reading, Value
 
 Aggregate = Literal[
     "mean", "min", "max", "sum", "count", "first", "last", "p50", "p90", "p95", "p99"
@@ -77,10 +77,7 @@ class Selection(Struct, frozen=True, kw_only=True):
     except_site: str | None = None
 
 
-EVERYTHING = Selection(start_ms=0, stop_ms=MAX_INT64 // 1_000_000)
-
-
-class Bucket(Struct, frozen=True):
+class Bucket(Struct, frozen=True, gc=False):
     """One interval of an aggregated range: its start and, per field, the aggregate over it."""
 
     site: str
@@ -158,16 +155,23 @@ class Store(Protocol):
 
         Ordered by start, then device, then measurement. Booleans and texts take part in `count`,
         `first` and `last` only; a field with nothing to aggregate is left out. A percentile is the
-        value at its nearest rank. A store may answer long ranges from minutes or hours.
+        value at its nearest rank. A store may answer long ranges from minutes or hours, and may
+        notice a field that is new only after two seconds.
         """
 
     def sequence_counts(self) -> Iterator[SequenceCount]:
         """Yield, per device and boot, how many readings are stored and the greatest number."""
 
-    def sequences(self, selection: Selection = EVERYTHING) -> Iterator[StoredSequence]:
-        """Yield the stored readings that have a boot and a sequence number, one by one.
+    def sequences(
+        self,
+        *,
+        device: str | None = None,
+        start_ms: int | None = None,
+        stop_ms: int | None = None,
+    ) -> Iterator[StoredSequence]:
+        """Yield the stored readings that have a boot and a sequence number, one after another.
 
-        The selection's fields do not count.
+        Of all devices or one, start <= time < stop; without a bound from the first or to the last.
         """
 
     def close(self) -> None:

@@ -14,7 +14,6 @@ import msgspec
 
 from telemetry.reading import MAX_INT64, Reading, Value
 from telemetry.store import (
-    EVERYTHING,
     Aggregate,
     Aggregated,
     Bucket,
@@ -111,10 +110,11 @@ _COUNTS = """
 SELECT device, boot_ms, count(*), max(seq) FROM reading JOIN series ON series_id = id
 WHERE boot_ms IS NOT NULL AND seq IS NOT NULL GROUP BY device, boot_ms ORDER BY device, boot_ms
 """
-_SEQUENCES = f"""
+_SEQUENCES = """
 SELECT site, device, measurement, time_ms, boot_ms, seq
 FROM series CROSS JOIN reading ON series_id = id
-WHERE {_SELECTED} AND boot_ms IS NOT NULL AND seq IS NOT NULL
+WHERE boot_ms IS NOT NULL AND seq IS NOT NULL AND (:device IS NULL OR device = :device)
+    AND time_ms >= :start_ms AND time_ms < :stop_ms
 """
 
 _STEPS_BETWEEN_LOOKS = 10_000  # of SQLite's virtual machine: less than a millisecond
@@ -205,10 +205,21 @@ class SQLiteStore:
         for row in self._all(_COUNTS):
             yield SequenceCount(*row)
 
-    def sequences(self, selection: Selection = EVERYTHING) -> Iterator[StoredSequence]:
-        """Yield the identity and place of the selected readings that have them."""
+    def sequences(
+        self,
+        *,
+        device: str | None = None,
+        start_ms: int | None = None,
+        stop_ms: int | None = None,
+    ) -> Iterator[StoredSequence]:
+        """Yield the identity and place of the stored readings that have them."""
+        given = {
+            "device": device,
+            "start_ms": 0 if start_ms is None else start_ms,
+            "stop_ms": MAX_INT64 if stop_ms is None else stop_ms,
+        }
         with self._cursor() as cursor:
-            for row in cursor.execute(_SEQUENCES, _given(selection)):
+            for row in cursor.execute(_SEQUENCES, given):
                 yield StoredSequence(*row)
 
     def close(self) -> None:

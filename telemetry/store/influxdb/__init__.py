@@ -1,9 +1,7 @@
 """The production store: InfluxDB 2, written in line protocol and asked in InfluxQL."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from heapq import merge
-from itertools import chain
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -11,7 +9,6 @@ from telemetry.lineprotocol import LineProtocolError, format_line
 from telemetry.reading import Reading
 from telemetry.settings import Secret
 from telemetry.store import (
-    EVERYTHING,
     Aggregate,
     Aggregated,
     Bucket,
@@ -21,18 +18,18 @@ from telemetry.store import (
     SequenceCount,
     Series,
     StoredSequence,
+    StoreMisconfigured,
 )
-from telemetry.store.influxdb import questions
+from telemetry.store.influxdb import answers, questions
+from telemetry.store.influxdb.catalogue import Catalogue
+from telemetry.store.influxdb.failures import Verdict
 from telemetry.store.influxdb.isolation import write_isolating
-from telemetry.store.influxdb.questions import Question
+from telemetry.store.influxdb.questions import Column, Question
+from telemetry.store.influxdb.resolution import PARTS, parts, resolution_of
 from telemetry.store.influxdb.session import InfluxSession, Place, Rows
 
-_HOUR_MS = 3_600_000
-_MINUTE_MS = 60_000
-# The tasks aggregate again what came in the last hour: there the raw readings are asked.
-_SETTLED_AFTER_MS = {"1m": _HOUR_MS + 2 * _MINUTE_MS, "1h": 2 * _HOUR_MS}
-_LONG_RANGE_MS = {"1m": 6 * _HOUR_MS, "1h": 7 * 24 * _HOUR_MS}
-_INTERVAL_MS: dict[Resolution, int] = {"1h": _HOUR_MS, "1m": _MINUTE_MS}
+_MOST_INTERVALS = 50_000  # in a question; InfluxDB is told to allow 100,000
+_GROWTH = 4
 
 
 class InfluxStore:
@@ -51,20 +48,16 @@ class InfluxStore:
         self.place = place
         self._read_only = read_only
         self._session = InfluxSession(place, token, timeout_seconds)
+        self._catalogue = Catalogue(
+            lambda bucket, statement: self._rows(Question(statement, {}), bucket=bucket)
+        )
 
     def write(self, readings: Sequence[Reading]) -> list[Refused]:
         """Store the readings; what InfluxDB refuses is found line by line."""
-        lines: list[bytes] = []
-        places: list[int] = []
-        refused: list[Refused] = []
-        for index, reading in enumerate(readings):
-            try:
-                lines.append(format_line(reading).encode())
-                places.append(index)
-            except LineProtocolError as error:
-                refused.append(Refused(index, str(error)))
-        found = write_isolating(lines, lambda some: self._session.write(b"\n".join(some)))
-        return refused + [Refused(places[one.index], one.reason) for one in found]
+        try:
+            return write_isolating([format_line(one) for one in readings], self._send)
+        except LineProtocolError:
+            return self._write_what_can_be(readings)
 
     def check(self) -> None:
         """Raise StoreError, naming whether it is the URL, organisation, bucket or token."""
@@ -95,64 +88,79 @@ class InfluxStore:
     def aggregate(
         self, selection: Selection, *, every_ms: int, aggregate: Aggregate, limit: int
     ) -> Aggregated:
-        """Return the aggregated readings; long ranges come from minutes or hours where they can."""
-        resolution = _resolution(selection, every_ms, aggregate)
-        if resolution == "raw":
-            return Aggregated(self._raw(selection, every_ms, aggregate, limit), "raw")
-        now_ms = time.time_ns() // 1_000_000
-        settled_ms = now_ms - _SETTLED_AFTER_MS[resolution]
-        border_ms = max(settled_ms - settled_ms % every_ms, selection.start_ms)
-        before = replace(selection, stop_ms=min(border_ms, selection.stop_ms))
-        after = replace(selection, start_ms=border_ms)
-        old = self._rolled_up(before, every_ms, aggregate, limit, resolution)
-        new = self._raw(after, every_ms, aggregate, limit)
-        return Aggregated(list(merge(old, new, key=_order))[:limit], resolution)
+        """Return the aggregated readings; long ranges come from minutes or hours where they can.
+
+        InfluxDB limits the intervals of each series, not of all. Where a question is for many
+        series the range is therefore asked piece by piece, each as long as what is lacking needs.
+        """
+        resolution = resolution_of(selection, every_ms, aggregate)
+        if resolution != "raw" and not self._holds(resolution):
+            resolution = "raw"
+        found: list[Bucket] = []
+        intervals = 1 if selection.device is None else _MOST_INTERVALS
+        start_ms = selection.start_ms
+        while start_ms < selection.stop_ms and len(found) < limit:
+            stop_ms = min((start_ms // every_ms + intervals) * every_ms, selection.stop_ms)
+            piece = replace(selection, start_ms=start_ms, stop_ms=stop_ms)
+            several = self._piece(piece, every_ms, aggregate, limit, resolution)
+            found += sorted(several, key=lambda one: (one.start_ms, one.device, one.measurement))
+            lacking = (limit - len(found)) * intervals // max(1, len(several))
+            intervals = max(1, min(lacking, intervals * _GROWTH, _MOST_INTERVALS))
+            start_ms = stop_ms
+        return Aggregated(found[:limit], resolution)
 
     def sequence_counts(self) -> Iterator[SequenceCount]:
         """Yield the count and greatest number of each boot."""
         by_device: dict[str, list[dict[str, int]]] = {}
-        for found in self._rows(questions.COUNTS):
-            rows = [row for row in questions.dictionaries(found) if row["count"]]
-            by_device.setdefault(found.tags["device"], []).extend(
-                row for row in rows if row["min"] is not None
-            )
-        for device, rows in sorted(by_device.items()):
-            boots = {row[edge] for row in rows for edge in ("min", "max_1")}
-            if len(boots) == 1:
-                yield _sequence_count(device, boots.pop(), rows)
+        for row in answers.mappings(self._rows(questions.COUNTS)):
+            by_device.setdefault(row["device"], []).append(row)
+        for device, found in sorted(by_device.items()):
+            boots = {row[edge] for row in found for edge in ("min", "max_1")} - {None}
+            # Only where no reading has one of the two alone does the count of all hold.
+            if len(boots) == 1 and all(row["count"] == row["count_1"] for row in found):
+                yield from answers.sequence_counts(device, boots.pop(), found)
             elif boots:
                 yield from self._counts_of_boots(device)
 
-    def sequences(self, selection: Selection = EVERYTHING) -> Iterator[StoredSequence]:
-        """Yield the identity and place of the selected readings that have them."""
-        asked = questions.sequences_question(selection)
-        for found in self._session.stream(asked.statement, asked.bound):
-            site, device = found.tags["site"], found.tags["device"]
-            for time_ms, boot_ms, seq in found.values:
-                if boot_ms is not None and seq is not None:
-                    yield StoredSequence(site, device, found.name, time_ms, boot_ms, seq)
+    def sequences(
+        self,
+        *,
+        device: str | None = None,
+        start_ms: int | None = None,
+        stop_ms: int | None = None,
+    ) -> Iterator[StoredSequence]:
+        """Yield the identity and place of the stored readings that have them."""
+        asked = questions.sequences_question(device, start_ms, stop_ms)
+        for rows in self._session.stream(asked.statement, asked.bound):
+            yield from answers.sequences(rows)
 
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
 
+    def _send(self, lines: Sequence[str]) -> Verdict:
+        return self._session.write("\n".join(lines).encode())
+
+    def _write_what_can_be(self, readings: Sequence[Reading]) -> list[Refused]:
+        lines: list[str] = []
+        places: list[int] = []
+        refused: list[Refused] = []
+        for index, reading in enumerate(readings):
+            try:
+                lines.append(format_line(reading))
+                places.append(index)
+            except LineProtocolError as error:
+                refused.append(Refused(index, str(error)))
+        found = write_isolating(lines, self._send)
+        return refused + [Refused(places[one.index], one.reason) for one in found]
+
     def _counts_of_boots(self, device: str) -> Iterator[SequenceCount]:
-        asked = questions.boots_question(device)
-        boots = {row["distinct"] for found in self._rows(asked) for row in _all(found)}
-        for boot_ms in sorted(boots):
-            asked = questions.boot_question(device, boot_ms)
-            rows = [row for found in self._rows(asked) for row in _all(found) if row["count"]]
-            yield _sequence_count(device, boot_ms, rows)
+        found = answers.mappings(self._rows(questions.boots_question(device)))
+        for boot_ms in sorted({row["distinct"] for row in found}):
+            counted = self._rows(questions.boot_question(device, boot_ms))
+            yield from answers.sequence_counts(device, boot_ms, answers.mappings(counted))
 
-    def _raw(
-        self, selection: Selection, every_ms: int, aggregate: Aggregate, limit: int
-    ) -> list[Bucket]:
-        if selection.start_ms >= selection.stop_ms:
-            return []
-        asked = questions.aggregate_question(selection, every_ms, aggregate, limit, rolled_up=False)
-        return _ordered(questions.buckets(found, aggregate) for found in self._rows(asked))[:limit]
-
-    def _rolled_up(
+    def _piece(
         self,
         selection: Selection,
         every_ms: int,
@@ -160,44 +168,51 @@ class InfluxStore:
         limit: int,
         resolution: Resolution,
     ) -> list[Bucket]:
-        if selection.start_ms >= selection.stop_ms:
-            return []
-        asked = questions.aggregate_question(selection, every_ms, aggregate, limit, rolled_up=True)
-        rows = self._rows(asked, bucket=f"{self.place.bucket}_{resolution}")
-        return _ordered(questions.rolled_up_buckets(found, aggregate) for found in rows)
+        """Return the buckets of a part of a range, at most `limit` of each series."""
+        if resolution == "raw":
+            asked = self._asked("raw", selection, (aggregate,), every_ms, limit)
+            return [
+                bucket
+                for rows, columns in asked
+                for bucket in answers.buckets(rows, columns, selection)
+            ]
+        merging = answers.Merging(aggregate)
+        for held_in, part in parts(selection, resolution, time.time_ns() // 1_000_000):
+            asked = self._asked(held_in, part, PARTS[aggregate], every_ms, limit)
+            for rows, columns in asked:
+                merging.add(rows, columns, part)
+        return list(merging.buckets())
+
+    def _asked(
+        self,
+        resolution: Resolution,
+        selection: Selection,
+        aggregates: Sequence[Aggregate],
+        every_ms: int,
+        limit: int,
+    ) -> Iterator[tuple[Rows, list[Column]]]:
+        """Ask one bucket; yield its rows, each with what stands in its columns."""
+        bucket = self._bucket(resolution)
+        columns = self._catalogue.columns(bucket, selection, aggregates, raw=resolution == "raw")
+        if columns:
+            asked = questions.aggregate_question(selection, columns, every_ms, limit)
+            for rows in self._rows(asked, bucket=bucket):
+                yield rows, columns[rows.name]
+
+    def _holds(self, resolution: Resolution) -> bool:
+        """Whether there is a bucket of a resolution that may be read; not all are set up so."""
+        try:
+            self._catalogue.measurements(self._bucket(resolution))
+        except StoreMisconfigured:
+            return False
+        return True
+
+    def _bucket(self, resolution: Resolution) -> str:
+        return self.place.bucket if resolution == "raw" else f"{self.place.bucket}_{resolution}"
 
     def _readings(self, asked: Question) -> list[Reading]:
-        return [one for found in self._rows(asked) for one in questions.readings(found)]
+        return [one for rows in self._rows(asked) for one in answers.readings(rows)]
 
     def _rows(self, asked: Question, *, bucket: str | None = None) -> list[Rows]:
-        (found,) = self._session.query(asked.statement, asked.bound, bucket=bucket)
-        return found
-
-
-def _resolution(selection: Selection, every_ms: int, aggregate: Aggregate) -> Resolution:
-    span_ms = selection.stop_ms - selection.start_ms
-    if aggregate in ("mean", "min", "max", "sum"):
-        for resolution, interval_ms in _INTERVAL_MS.items():
-            if every_ms % interval_ms == 0 and span_ms >= _LONG_RANGE_MS[resolution]:
-                return resolution
-    return "raw"
-
-
-def _ordered(parts: Iterable[Iterator[Bucket]]) -> list[Bucket]:
-    found = [list(part) for part in parts]
-    # Each series comes in order of time: a single one is in order already.
-    whole = found[0] if len(found) == 1 else sorted(chain.from_iterable(found), key=_order)
-    return [bucket for bucket in whole if bucket.values]
-
-
-def _all(found: Rows) -> Iterator[dict[str, int]]:
-    return questions.dictionaries(found)
-
-
-def _sequence_count(device: str, boot_ms: int, found: list[dict[str, int]]) -> SequenceCount:
-    count = sum(row["count"] for row in found)
-    return SequenceCount(device, boot_ms, count, max(row["max"] for row in found))
-
-
-def _order(bucket: Bucket) -> tuple[int, str, str]:
-    return bucket.start_ms, bucket.device, bucket.measurement
+        found = self._session.query(asked.statement, asked.bound, bucket=bucket)
+        return [rows for several in found for rows in several]

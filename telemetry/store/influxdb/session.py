@@ -21,6 +21,8 @@ from telemetry.store.influxdb.failures import Verdict, is_transient, store_error
 
 SUPPORTED = "InfluxDB 2.7 to 2.9 is supported"
 _CHUNK_POINTS = 10_000
+# How InfluxQL says that a bucket is not there, or that the token may not read it.
+_NO_BUCKET = ("database not found", "default retention policy not set")
 _MSGPACK = "application/x-msgpack"
 
 Parameters = Mapping[str, str]
@@ -112,9 +114,7 @@ class InfluxSession:
         if not version and is_transient(answer.status):
             raise self._refused(answer)
         if not version.startswith("2."):
-            found = (
-                f"version {version}" if version else f"not InfluxDB 2 ({answer.status} to /ping)"
-            )
+            found = f"version {version}" if version else f"not InfluxDB ({answer.status} to /ping)"
             raise StoreMisconfigured(f"{self.place.url} is {found}: {SUPPORTED}")
         return version
 
@@ -256,7 +256,7 @@ class InfluxSession:
 
 
 def _query_error(problem: str) -> StoreError:
-    kind = StoreMisconfigured if problem.startswith("database not found") else StoreError
+    kind = StoreMisconfigured if problem.startswith(_NO_BUCKET) else StoreError
     return kind(f"InfluxDB refuses the query: {problem}")
 
 

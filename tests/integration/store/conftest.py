@@ -8,6 +8,7 @@ import pytest
 from influxdb_client import InfluxDBClient
 
 from stack.local import LocalStack
+from stack.setup.influxdb import InfluxSetup, Plan
 from telemetry.settings import Secret
 from telemetry.store import Store
 from telemetry.store.influxdb import InfluxStore
@@ -36,10 +37,24 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
+def operator_token(local: LocalStack) -> Secret:
+    """The token that may do everything."""
+    return Secret((local.folder / "influxdb" / "operator-token").read_text())
+
+
+def set_up(local: LocalStack, plan: Plan, tokens: Path) -> list[str]:
+    """Apply a plan to a server that is set up already; return what was changed."""
+    setup = InfluxSetup(local.store_url, operator_token(local), plan)
+    try:
+        return list(setup.apply(tokens, None))
+    finally:
+        setup.close()
+
+
 def fresh_influx_store(local: LocalStack) -> InfluxStore:
     """A store in a bucket of its own."""
-    token = (local.folder / "influxdb" / "operator-token").read_text()
+    token = operator_token(local)
     bucket = f"test-{uuid.uuid4().hex}"
-    with InfluxDBClient(url=local.store_url, token=token, org="denyut") as client:
+    with InfluxDBClient(url=local.store_url, token=token.value, org="denyut") as client:
         client.buckets_api().create_bucket(bucket_name=bucket, org="denyut")
-    return InfluxStore(Place(local.store_url, "denyut", bucket), Secret(token))
+    return InfluxStore(Place(local.store_url, "denyut", bucket), token)

@@ -263,6 +263,73 @@ def test_aggregates_are_kept_apart_by_series_and_limited(store: Store) -> None:
     ]
 
 
+def test_a_fleet_s_intervals_come_in_order_however_sparse_they_are(store: Store) -> None:
+    # Everything in the first two seconds, then one reading an hour, then one after a day.
+    written = [
+        reading(T0 + part, device=f"d{number}", a=1.0) for number in range(40) for part in (0, 1500)
+    ]
+    written += [reading(T0 + 3_600_000, device="d7"), reading(T0 + 86_400_000, device="d3")]
+    store.write(written)
+    selection = Selection(start_ms=T0 - 5500, stop_ms=T0 + 90_000_000)
+
+    def asked(limit: int) -> list[tuple[int, str]]:
+        found = store.aggregate(selection, every_ms=1000, aggregate="count", limit=limit).buckets
+        return [((one.start_ms - T0) // 1000, one.device) for one in found]
+
+    expected = [
+        (second, device) for second in (0, 1) for device in sorted(f"d{n}" for n in range(40))
+    ]
+    expected += [(3600, "d7"), (86_400, "d3")]
+    assert asked(1000) == expected
+    assert asked(41) == expected[:41]
+
+
+def test_a_device_s_intervals_may_be_more_than_a_hundred_thousand(store: Store) -> None:
+    store.write([reading(T0), reading(T0 + 200_000_000)])
+    selection = Selection(start_ms=T0, stop_ms=T0 + 200_000_001, device="node-1")
+
+    found = store.aggregate(selection, every_ms=1000, aggregate="mean", limit=9).buckets
+
+    assert [one.start_ms - T0 for one in found] == [0, 200_000_000]
+
+
+def test_a_field_of_two_types_in_two_measurements_is_aggregated_in_each(store: Store) -> None:
+    store.write([reading(T0, measurement="m1", a=2.0), reading(T0, measurement="m2", a="x", b=4.0)])
+
+    def aggregated(aggregate: Aggregate) -> list[tuple[str, dict[str, Value]]]:
+        found = store.aggregate(SECONDS, every_ms=1000, aggregate=aggregate, limit=9).buckets
+        return [(one.measurement, one.values) for one in found]
+
+    assert aggregated("mean") == [("m1", {"a": 2.0}), ("m2", {"b": 4.0})]
+    assert aggregated("last") == [("m1", {"a": 2.0}), ("m2", {"a": "x", "b": 4.0})]
+
+
+@pytest.mark.parametrize("aggregate", ["mean", "count", "last", "p50"])
+def test_an_aggregate_is_of_the_selected_site_device_and_measurement(
+    store: Store, aggregate: Aggregate
+) -> None:
+    store.write(
+        [
+            reading(T0, site="jakarta", device="d1", measurement="m1", a=1.0),
+            reading(T0, site="bandung", device="d2", measurement="m1", a=1.0),
+            reading(T0, site="denyut", device="api-1", measurement="m2", a=1.0),
+        ]
+    )
+
+    def places(**wanted: str) -> list[tuple[str, str, str]]:
+        selection = msgspec.structs.replace(SECONDS, **wanted)
+        found = store.aggregate(selection, every_ms=1000, aggregate=aggregate, limit=9).buckets
+        return [(one.site, one.device, one.measurement) for one in found]
+
+    d1, d2, own = ("jakarta", "d1", "m1"), ("bandung", "d2", "m1"), ("denyut", "api-1", "m2")
+    assert places() == [own, d1, d2]
+    assert places(except_site="denyut") == [d1, d2]
+    assert places(site="jakarta") == places(device="d1") == [d1]
+    assert places(site="jakarta", device="d1", measurement="m1") == [d1]
+    assert places(measurement="m1", except_site="jakarta") == [d2]
+    assert places(site="nowhere") == places(device="nobody") == places(measurement="none") == []
+
+
 def test_sequence_counts_show_what_is_missing(store: Store) -> None:
     store.write([reading(T0 + seq, seq=seq) for seq in range(10) if seq not in (3, 4)])
     store.write([reading(T0 + 99)])
@@ -281,40 +348,33 @@ def test_sequences_name_every_stored_reading_that_has_one(store: Store) -> None:
     ]
 
 
-def test_sequences_are_told_of_one_device_or_one_range(store: Store) -> None:
-    store.write([reading(T0 + seq, seq=seq, device=f"d{seq % 2}") for seq in range(10)])
+@pytest.mark.parametrize("alone", [{"seq": 9}, {"boot_ms": BOOT_MS}])
+def test_a_reading_with_only_one_of_boot_and_number_is_not_counted(
+    store: Store, alone: dict[str, int]
+) -> None:
+    store.write([reading(T0 + seq, seq=seq) for seq in range(3)])
+    store.write([msgspec.structs.replace(reading(T0 + 9), **alone)])
 
-    def told(**wanted: str | int) -> list[int]:
-        selection = msgspec.structs.replace(EVERYTHING, **wanted)
-        return sorted(one.seq for one in store.sequences(selection))
-
-    assert told(device="d1") == [1, 3, 5, 7, 9]
-    assert told(start_ms=T0 + 4, stop_ms=T0 + 6) == [4, 5]
-    assert told(device="d1", start_ms=T0 + 4, stop_ms=T0 + 6) == [5]
-    assert told(device="nobody") == []
+    assert list(store.sequence_counts()) == [SequenceCount("node-1", BOOT_MS, 3, 2)]
+    assert len(list(store.sequences())) == 3
 
 
-@pytest.mark.parametrize("name", ["b", "bo", "boo", "boots", "s", "se", "seqs", "bot", "sq", "x"])
-def test_a_field_is_aggregated_whatever_its_name_begins_with(store: Store, name: str) -> None:
+def test_sequences_can_be_asked_of_one_device_and_a_time_range(store: Store) -> None:
     store.write(
-        [
-            Reading("s", "d", "m", T0 + seq, {name: value}, BOOT_MS, seq)
-            for seq, value in enumerate((2.0, 4.0))
-        ]
+        [reading(T0 + seq, device=device, seq=seq) for device in ("d1", "d2") for seq in range(5)]
     )
 
-    (bucket,) = store.aggregate(SECONDS, every_ms=1000, aggregate="mean", limit=10).buckets
+    def asked(
+        device: str | None = None, start_ms: int | None = None, stop_ms: int | None = None
+    ) -> list[tuple[str, int]]:
+        found = store.sequences(device=device, start_ms=start_ms, stop_ms=stop_ms)
+        return sorted((one.device, one.seq) for one in found)
 
-    assert bucket.values == {name: 3.0}
-
-
-def test_a_selected_field_is_taken_by_its_whole_name(store: Store) -> None:
-    store.write([Reading("s", "d", "m", T0, {"a.b": 1.0, "aXb": 2.0, "a.bc": 3.0})])
-    selection = msgspec.structs.replace(SECONDS, fields=("a.b",))
-
-    (bucket,) = store.aggregate(selection, every_ms=1000, aggregate="max", limit=10).buckets
-
-    assert bucket.values == {"a.b": 1.0}
+    assert asked("d1") == [("d1", seq) for seq in range(5)]
+    assert asked("d1", T0 + 1, T0 + 3) == [("d1", 1), ("d1", 2)]
+    assert asked(None, T0 + 4) == [("d1", 4), ("d2", 4)]
+    assert asked(None, None, T0 + 1) == [("d1", 0), ("d2", 0)]
+    assert asked("nobody") == []
 
 
 def test_a_reader_can_ask_while_it_streams(store: Store) -> None:

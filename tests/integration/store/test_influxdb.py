@@ -1,26 +1,20 @@
-"""What only InfluxDB does, on a real one: refusals, set-up, narrow tokens, minutes and hours."""
+"""What only InfluxDB does, on a real one: refusals, wrong places and tokens."""
 
 import time
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from influxdb_client import InfluxDBClient
 
 from stack.local import LocalStack
-from stack.setup.influxdb import InfluxSetup, Plan
+from stack.setup.influxdb import Plan
+from telemetry.lineprotocol import format_line
 from telemetry.reading import Reading, Value
 from telemetry.settings import Secret
-from telemetry.store import (
-    Aggregate,
-    Selection,
-    Store,
-    StoreMisconfigured,
-    StoreUnavailable,
-)
+from telemetry.store import Selection, Store, StoreMisconfigured, StoreUnavailable
 from telemetry.store.influxdb import InfluxStore
 from telemetry.store.influxdb.session import Place
-from tests.integration.store.conftest import fresh_influx_store
+from tests.integration.store.conftest import fresh_influx_store, operator_token, set_up
 
 NOW_MS = time.time_ns() // 1_000_000
 HOUR_MS = 3_600_000
@@ -29,18 +23,6 @@ HOUR_MS = 3_600_000
 @pytest.fixture
 def store(influxdb: LocalStack) -> Store:
     return fresh_influx_store(influxdb)
-
-
-def operator_token(local: LocalStack) -> Secret:
-    return Secret((local.folder / "influxdb" / "operator-token").read_text())
-
-
-def set_up(local: LocalStack, plan: Plan, tokens: Path) -> list[str]:
-    setup = InfluxSetup(local.store_url, operator_token(local), plan)
-    try:
-        return list(setup.apply(tokens, Secret("not asked again")))
-    finally:
-        setup.close()
 
 
 def reading(seq: int, **values: Value) -> Reading:
@@ -60,6 +42,43 @@ def test_a_text_where_numbers_were_is_refused_alone(store: Store) -> None:
     assert len(store.readings(everything, limit=1000)) == 499
 
 
+def test_refused_readings_of_three_weeks_are_found_though_only_one_week_s_are_counted(
+    store: Store,
+) -> None:
+    # InfluxDB keeps weeks in shards of their own, and answers for the first that refuses.
+    weeks = [NOW_MS - week * 8 * 24 * HOUR_MS for week in range(3)]
+    store.write([Reading("s", "d", "m", week_ms, {"a": 1.0}) for week_ms in weeks])
+    batch = [
+        Reading("s", "d", "m", week_ms + 1 + n, {"a": "warm" if n in (3, 40) else float(n)})
+        for week_ms in weeks
+        for n in range(100)
+    ]
+
+    refused = store.write(batch)
+
+    assert [one.index for one in refused] == [3, 40, 103, 140, 203, 240]
+    everything = Selection(start_ms=0, stop_ms=NOW_MS * 2)
+    assert len(store.readings(everything, limit=1000)) == 3 + 294
+
+
+def test_of_unparsable_lines_each_is_found_with_its_own_reason(store: Store) -> None:
+    beyond_ms = 10**14  # in the year 5138
+    good = reading(1, note="good")
+    hostile = f"x\n\"y\\\nunable to parse '{format_line(good)}': x"
+    batch = [
+        good,
+        Reading("s", "d", "m", beyond_ms, {"note": hostile}),
+        reading(2, note="two\nlines"),
+        Reading("s", "d", "m", beyond_ms, {"a": 1.0}),
+    ]
+
+    refused = store.write(batch)
+
+    assert [one.index for one in refused] == [1, 3]
+    assert all(one.reason.startswith("time outside range") for one in refused)
+    assert store.readings(Selection(start_ms=0, stop_ms=NOW_MS * 2), limit=9) == [good, batch[2]]
+
+
 def test_readings_older_than_the_retention_are_refused_and_all_others_stored(
     influxdb: LocalStack, tmp_path: Path
 ) -> None:
@@ -73,66 +92,12 @@ def test_readings_older_than_the_retention_are_refused_and_all_others_stored(
     assert len(store.latest()) == 1
 
 
-def test_old_readings_all_over_a_batch_are_refused_and_no_good_one(
-    influxdb: LocalStack, tmp_path: Path
-) -> None:
-    set_up(influxdb, Plan(bucket="mingled", retention_days=1), tmp_path)
-    store = InfluxStore(Place(influxdb.store_url, "denyut", "mingled"), operator_token(influxdb))
-    old = [Reading("s", "d", "m", NOW_MS - 72 * HOUR_MS + n, {"a": 1.0}) for n in range(500)]
-    good = [reading(seq, a=1.0) for seq in range(500)]
-    mingled = [one for pair in zip(old, good, strict=True) for one in pair]
-
-    refused = store.write(mingled)
-
-    assert [one.index for one in refused] == list(range(0, 1000, 2))
-
-
-def test_a_second_set_up_changes_nothing(influxdb: LocalStack, tmp_path: Path) -> None:
-    plan = Plan(bucket="twice")
-
-    first, second = (set_up(influxdb, plan, tmp_path) for _time in range(2))
-
-    assert len(first) == 3 + 2 + 3
-    assert second == []
-    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
-
-
-def test_a_bucket_that_was_deleted_comes_back_with_tokens_that_work(
-    influxdb: LocalStack, tmp_path: Path
-) -> None:
-    plan = Plan(bucket="deleted")
-    set_up(influxdb, plan, tmp_path)
-    token = operator_token(influxdb).value
-    with InfluxDBClient(url=influxdb.store_url, token=token, org="denyut") as client:
-        client.buckets_api().delete_bucket(client.buckets_api().find_bucket_by_name("deleted"))
-
-    changes = set_up(influxdb, plan, tmp_path)
-
-    assert len(changes) == 1 + 3
-    renewed = Secret((tmp_path / "ingest-token").read_text())
-    InfluxStore(Place(influxdb.store_url, "denyut", "deleted"), renewed).write([reading(0, a=1.0)])
-
-
-def test_a_token_may_do_its_own_work_and_nothing_else(influxdb: LocalStack, tmp_path: Path) -> None:
-    set_up(influxdb, Plan(bucket="narrow"), tmp_path)
-    place = Place(influxdb.store_url, "denyut", "narrow")
-    writer = InfluxStore(place, Secret((tmp_path / "ingest-token").read_text()))
-    reader = InfluxStore(place, Secret((tmp_path / "api-token").read_text()), read_only=True)
-
-    assert writer.write([reading(0, a=1.0)]) == []
-    assert len(reader.latest()) == 1
-    with pytest.raises(StoreMisconfigured):
-        reader.write([reading(1, a=1.0)])
-    with pytest.raises(StoreMisconfigured):
-        writer.latest()
-
-
 @pytest.mark.parametrize(
     ("org", "bucket", "token", "named"),
     [
         ("nobody", "telemetry", None, "organization name"),
         ("denyut", "nothing", None, "bucket"),
-        ("denyut", "telemetry", "wrong", "unauthorized"),
+        ("denyut", "telemetry", "wrong", "the token is not known"),
     ],
 )
 @pytest.mark.parametrize("read_only", [False, True])
@@ -153,77 +118,21 @@ def test_a_server_that_is_away_is_unavailable_by_its_address() -> None:
         store.check()
 
 
+@pytest.mark.parametrize("earlier", ["revoked", "grafana", "ingest"])
 def test_a_new_token_in_the_file_is_taken_without_a_restart(
-    influxdb: LocalStack, tmp_path: Path
+    influxdb: LocalStack, tmp_path: Path, earlier: str
 ) -> None:
+    # One that nobody knows, and two that may not do all that the store is asked.
+    known = influxdb.folder / "influxdb" / "tokens" / f"{earlier}-token"
+    token = known.read_text() if known.exists() else earlier
     path = tmp_path / "token"
-    path.write_text("revoked")
+    path.write_text(token)
     place = Place(influxdb.store_url, "denyut", "telemetry")
-    store = InfluxStore(place, Secret("revoked", str(path)))
+    store = InfluxStore(place, Secret(token, str(path)))
+    ask: Callable[[], object] = store.latest if earlier == "ingest" else store.check
     with pytest.raises(StoreMisconfigured):
-        store.check()
+        ask()
 
     path.write_text(operator_token(influxdb).value)
 
-    store.check()
-
-
-@pytest.mark.parametrize(
-    ("aggregate", "expected"), [("mean", 2.0), ("min", 1.0), ("max", 3.0), ("sum", 6.0)]
-)
-def test_a_reading_two_hours_late_is_in_the_raw_the_minute_and_the_hour_answer(
-    influxdb: LocalStack, tmp_path: Path, aggregate: Aggregate, expected: float
-) -> None:
-    plan = Plan(bucket=f"late-{aggregate}")
-    set_up(influxdb, plan, tmp_path)
-    store = InfluxStore(Place(influxdb.store_url, "denyut", plan.bucket), operator_token(influxdb))
-    late_ms = NOW_MS - NOW_MS % HOUR_MS - 5 * HOUR_MS
-    values = (1.0, 2.0, 3.0)
-    store.write([Reading("s", "d", "m", late_ms + n, {"a": a}) for n, a in enumerate(values)])
-
-    setup = InfluxSetup(influxdb.store_url, operator_token(influxdb), plan)
-    assert list(setup.roll_up(datetime.fromtimestamp(late_ms / 1000, UTC)))
-    setup.close()
-
-    def asked(hours: int, every_ms: int) -> tuple[str, list[dict[str, Value]]]:
-        selection = Selection(start_ms=NOW_MS - hours * HOUR_MS, stop_ms=NOW_MS, device="d")
-        found = store.aggregate(selection, every_ms=every_ms, aggregate=aggregate, limit=10)
-        return found.resolution, [bucket.values for bucket in found.buckets]
-
-    assert asked(8, 10_000) == ("raw", [{"a": expected}])
-    assert asked(8, 60_000) == ("1m", [{"a": expected}])
-    assert asked(24 * 8, HOUR_MS) == ("1h", [{"a": expected}])
-
-
-def test_a_long_range_keeps_to_its_fields_and_leaves_a_site_out(
-    influxdb: LocalStack, tmp_path: Path
-) -> None:
-    plan = Plan(bucket="chosen")
-    set_up(influxdb, plan, tmp_path)
-    store = InfluxStore(Place(influxdb.store_url, "denyut", plan.bucket), operator_token(influxdb))
-    old_ms = NOW_MS - NOW_MS % HOUR_MS - 5 * HOUR_MS
-    for site in ("jakarta", "denyut"):
-        for time_ms in (old_ms, NOW_MS - 1000):
-            store.write([Reading(site, f"{site}-1", "m", time_ms, {"a": 1.0, "b": 2.0})])
-    setup = InfluxSetup(influxdb.store_url, operator_token(influxdb), plan)
-    assert list(setup.roll_up(datetime.fromtimestamp(old_ms / 1000, UTC)))
-    setup.close()
-
-    selection = Selection(
-        start_ms=NOW_MS - 8 * HOUR_MS, stop_ms=NOW_MS, fields=("b",), except_site="denyut"
-    )
-    found = store.aggregate(selection, every_ms=60_000, aggregate="mean", limit=10)
-
-    assert found.resolution == "1m"
-    assert [(one.site, one.values) for one in found.buckets] == [("jakarta", {"b": 2.0})] * 2
-
-
-def test_a_text_with_a_newline_that_is_refused_is_found_and_the_rest_stored(store: Store) -> None:
-    store.write([reading(0, a=1.0, note="x")])
-    batch = [reading(seq, a=float(seq), note="two\nlines") for seq in range(1, 50)]
-    batch[7] = reading(8, a="warm\nor cold")
-
-    refused = store.write(batch)
-
-    assert [one.index for one in refused] == [7]
-    assert len(store.readings(Selection(start_ms=0, stop_ms=NOW_MS * 2), limit=100)) == 49
+    ask()

@@ -1,15 +1,24 @@
 """What a healthy InfluxDB never says, from a server that does as it is told."""
 
 import http.server
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from telemetry.reading import Reading
 from telemetry.settings import Secret
-from telemetry.store import StoreMisconfigured, StoreThrottled, StoreUnavailable
+from telemetry.store import (
+    StoreError,
+    StoreMisconfigured,
+    StoreThrottled,
+    StoreTooSlow,
+    StoreUnavailable,
+)
 from telemetry.store.influxdb import InfluxStore
 from telemetry.store.influxdb.session import Place
 
@@ -52,10 +61,14 @@ def server() -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def store(server: ScriptedServer) -> Iterator[InfluxStore]:
-    url = f"http://127.0.0.1:{server.server_address[1]}"
-    store = InfluxStore(Place(url, "denyut", "telemetry"), Secret("t"), timeout_seconds=0.5)
+    place = Place(store_url(server), "denyut", "telemetry")
+    store = InfluxStore(place, Secret("t"), timeout_seconds=0.5)
     yield store
     store.close()
+
+
+def store_url(server: ScriptedServer) -> str:
+    return f"http://127.0.0.1:{server.server_address[1]}"
 
 
 def says(status: int, body: bytes = b"", **headers: str) -> Answer:
@@ -89,8 +102,11 @@ def test_a_429_asks_for_a_pause(server: ScriptedServer, store: InfluxStore) -> N
         store.write([READING])
 
 
-def test_a_server_that_stays_silent_is_unavailable_after_the_time_out(
-    server: ScriptedServer, store: InfluxStore
+@pytest.mark.parametrize(
+    "ask", [lambda store: store.write([READING]), lambda store: store.latest()]
+)
+def test_a_server_that_stays_silent_is_too_slow_after_the_time_out(
+    server: ScriptedServer, store: InfluxStore, ask: Callable[[InfluxStore], object]
 ) -> None:
     released = threading.Event()
 
@@ -100,8 +116,8 @@ def test_a_server_that_stays_silent_is_unavailable_after_the_time_out(
     server.answer = stay_silent
     began = time.monotonic()
 
-    with pytest.raises(StoreUnavailable):
-        store.write([READING])
+    with pytest.raises(StoreTooSlow):
+        ask(store)
 
     assert time.monotonic() - began < 3
     released.set()
@@ -128,11 +144,117 @@ def test_a_413_is_halved_until_a_single_reading_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (200, b"<html>Welcome</html>"),
+        (302, b""),
+        (400, b"Client sent an HTTP request to an HTTPS server.\n"),
+        (404, b"404 page not found\xff"),
+    ],
+)
+def test_a_server_that_is_no_influxdb_refuses_no_reading_and_stores_none(
+    server: ScriptedServer, store: InfluxStore, status: int, said: bytes
+) -> None:
+    server.answer = says(status, said)
+
+    asked: list[Callable[[], object]] = [lambda: store.write([READING]), store.latest, store.check]
+    for ask in asked:
+        with pytest.raises(StoreMisconfigured, match=re.escape(store_url(server))):
+            ask()
+
+
+def test_the_check_of_a_server_that_is_only_busy_does_not_speak_of_versions(
+    server: ScriptedServer, store: InfluxStore
+) -> None:
+    server.answer = says(503, b"<html>no upstream</html>")
+
+    with pytest.raises(StoreUnavailable, match="no upstream"):
+        store.check()
+
+
+def test_a_stream_that_breaks_off_is_unavailable_and_not_taken_for_the_whole(
+    server: ScriptedServer, store: InfluxStore
+) -> None:
+    part = (
+        b'{"results":[{"series":[{"name":"m","tags":{"site":"s","device":"d"},'
+        b'"columns":["time","boot","seq"],"values":[[1,1,0]]}]}]}\n'
+    )
+
+    def break_off(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        handler.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+        handler.close_connection = True
+
+    server.answer = break_off
+    stream = store.sequences()
+
+    assert next(stream).seq == 0
+    with pytest.raises(StoreUnavailable):
+        next(stream)
+
+
+def test_an_error_within_an_answer_is_an_error(server: ScriptedServer, store: InfluxStore) -> None:
+    said = {"results": [{"error": "max-select-buckets limit exceeded"}]}
+    server.answer = says(200, msgspec.msgpack.encode(said))
+
+    with pytest.raises(StoreError, match="max-select-buckets"):
+        store.latest()
+
+
+def test_a_token_that_another_thread_renewed_meanwhile_is_used(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "token"
+    path.write_text("old")
+    both_refused = threading.Barrier(2)
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        if handler.headers["Authorization"] == "Token old":
+            both_refused.wait(5)
+            says(401, b'{"code": "unauthorized", "message": "no"}')(handler)
+        else:
+            says(204)(handler)
+
+    server.answer = answer
+    place = Place(store_url(server), "denyut", "telemetry")
+    store = InfluxStore(place, Secret("old", str(path)))
+    path.write_text("new")
+    refused: list[object] = []
+    threads = [
+        threading.Thread(target=lambda: refused.append(store.write([READING]))) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    store.close()
+
+    assert refused == [[], []]
+
+
+def test_a_server_behind_a_path_is_asked_there(server: ScriptedServer) -> None:
+    asked: list[str] = []
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        asked.append(handler.path.partition("?")[0])
+        says(204)(handler)
+
+    server.answer = answer
+    store = InfluxStore(Place(f"{store_url(server)}/influx", "denyut", "telemetry"), Secret("t"))
+    store.write([READING])
+    store.close()
+
+    assert asked == ["/influx/api/v2/write"]
+
+
+@pytest.mark.parametrize(
     ("version", "words"),
     [
         ("1.8.10", "version 1.8.10"),
         ("v3.1.0", "version 3.1.0"),
-        ("", r"not InfluxDB 2 \(204 to /ping\)"),
+        ("", r"not InfluxDB \(204 to /ping\)"),
     ],
 )
 def test_another_version_is_told_what_is_supported(

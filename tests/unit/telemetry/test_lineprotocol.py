@@ -73,10 +73,20 @@ def test_any_text_at_all_is_read_without_an_error(text: str) -> None:
         assert isinstance(point, Point | BadLine)
 
 
-@pytest.mark.parametrize("name", ["", "a\nb", "a\\", "a\x00"])
+@pytest.mark.parametrize("name", ["", "a\nb", "a\\", "a\x00", "a\ud800"])
 def test_a_name_that_would_break_the_line_is_refused(name: str) -> None:
     with pytest.raises(LineProtocolError):
         format_line(Reading("s", name, "m", 1, {"a": 1.0}))
+
+
+def test_a_measurement_that_would_make_the_line_a_comment_is_refused() -> None:
+    with pytest.raises(LineProtocolError):
+        format_line(Reading("s", "d", "#m", 1, {"a": 1.0}))
+
+
+def test_a_text_that_utf_8_cannot_carry_is_refused() -> None:
+    with pytest.raises(LineProtocolError):
+        format_line(Reading("s", "d", "m", 1, {"a": "\ud800"}))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
