@@ -4,6 +4,7 @@ Only then are its messages acknowledged: a receipt is released when every readin
 in the store, in the spool or in quarantine.
 """
 
+import asyncio
 import time
 from collections.abc import Iterable
 
@@ -16,6 +17,8 @@ from ingest.store_writer import StoreWriter
 from ingest.tally import Tally
 from telemetry.latency import Latencies
 from telemetry.store import Refused, StoreError
+
+_FULL_SPOOL_SECONDS = 1.0  # how often a spool without room is tried again
 
 
 class Pipeline:
@@ -36,6 +39,10 @@ class Pipeline:
         self._tally = tally
         self._latencies = latencies
         self._patience_seconds = settings.spool_after_ms / 1000
+        self._last_try_seconds = settings.stop_seconds / 4
+        self._try_seconds: float | None = None
+        self._try: asyncio.Timeout | None = None
+        self._store_hangs = False
         self._batch = Batch()
 
     async def run(self) -> None:
@@ -48,8 +55,15 @@ class Pipeline:
             self._batch = Batch()
 
     async def drain(self) -> None:
-        """Make what is held durable without delay; returns when all of it is."""
+        """Make what is held durable without delay; returns when all of it is.
+
+        A store that does not answer in a quarter of the time that a stop may take is left alone:
+        what it was given goes to the spool as well, and is stored twice at most, as once.
+        """
         self._patience_seconds = 0.0
+        self._try_seconds = self._last_try_seconds
+        if self._try is not None:
+            self._try.reschedule(asyncio.get_running_loop().time() + self._try_seconds)
         self._intake.hurry()
         await self._intake.idle.wait()
 
@@ -62,17 +76,27 @@ class Pipeline:
     async def _keep(self, batch: Batch) -> None:
         while True:
             # A store that has just failed is given its time; a long outage goes to the disk.
-            if self._writer.away_seconds > self._patience_seconds:
+            if self._store_hangs or self._writer.away_seconds > self._patience_seconds:
                 refused = await self._spooling.take(batch)
                 if refused is not None:
                     self._settle_spooled(batch, refused)
                     return
             try:
-                refused = await self._writer.write(batch.readings, give_up_at_s=self._give_up_at_s)
+                refused = await self._write(batch)
             except StoreError:
                 continue  # the writer has noted it, and keeps the pace
+            except TimeoutError:
+                self._store_hangs = True
+                continue
             self._settle_stored(batch, refused)
             return
+
+    async def _write(self, batch: Batch) -> list[Refused]:
+        try:
+            async with asyncio.timeout(self._try_seconds) as self._try:
+                return await self._writer.write(batch.readings, give_up_at_s=self._give_up_at_s)
+        finally:
+            self._try = None
 
     @property
     def _give_up_at_s(self) -> float:
@@ -80,10 +104,12 @@ class Pipeline:
 
         Where the spool has no room either, there is nothing to hurry for.
         """
-        longest = 1.0 if self._spooling.problem is not None else self._patience_seconds
-        return time.monotonic() + max(longest - self._writer.away_seconds, 0.05)
+        if not self._spooling.has_room:
+            return time.monotonic() + _FULL_SPOOL_SECONDS
+        return time.monotonic() + max(self._patience_seconds - self._writer.away_seconds, 0.05)
 
     def _settle_stored(self, batch: Batch, refused: Iterable[Refused]) -> None:
+        self._spooling.note_unneeded()
         confirmed_ms = time.time_ns() // 1_000_000
         for kind, times_ms in batch.times_ms.items():
             self._latencies.record(kind, [confirmed_ms - time_ms for time_ms in times_ms])

@@ -22,13 +22,7 @@ async def replay_spool(settings: IngestSettings, say: Say) -> int:
     """Store what is in the spool; return how many readings. Raises SpoolInUse, OSError."""
     service = IngestService(settings)
     async with service.working(connected=False):
-        left = service.tally.spooled
-        while service.tally.spooled:
-            if service.tally.spooled != left:
-                left = service.tally.spooled
-                say(f"{left:,} readings are left")
-            await asyncio.sleep(_POLL_SECONDS)
-        await service.drain()
+        await _empty_spool(service, say)
     return service.tally.replayed
 
 
@@ -48,9 +42,23 @@ async def replay_quarantine(settings: IngestSettings, say: Say) -> tuple[int, in
                     await service.intake.room()
                     service.intake.accept(message)
                 await service.drain()
-                path.unlink()
+                # Where the store was away, it went to the spool apart, which ends with us.
+                await _empty_spool(service, say)
+                # Gone already where the budget took it, the oldest, for what came meanwhile.
+                path.unlink(missing_ok=True)
                 say(f"{path.name}: done")
     return sum(service.tally.written), service.tally.quarantined
+
+
+async def _empty_spool(service: IngestService, say: Say) -> None:
+    """Wait until what is in the spool is stored, or in quarantine."""
+    left = service.tally.spooled
+    while service.tally.spooled:
+        if service.tally.spooled != left:
+            left = service.tally.spooled
+            say(f"{left:,} readings are left")
+        await asyncio.sleep(_POLL_SECONDS)
+    await service.drain()
 
 
 def _messages(path: Path) -> Iterator[Message]:

@@ -5,8 +5,10 @@ import os
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from ingest.durable import append_durably, make_folder, sync_folder
@@ -15,14 +17,13 @@ from ingest.spool_segment import (
     SUFFIX,
     Record,
     encode_record,
-    has_record,
+    read_gap,
     read_record,
     records,
 )
 
 _LOCK = ".lock"
 _SEGMENT_BYTES = 16_000_000
-_DAMAGED = ".damaged"
 
 
 class SpoolInUse(Exception):
@@ -42,6 +43,16 @@ class Found(Struct, frozen=True):
     bytes: int
 
 
+class _Segment:
+    """A segment in use: how far it was given back, and how many readings of it are left."""
+
+    def __init__(self, path: Path, size: int = 0, readings: int = 0) -> None:
+        self.path = path
+        self.size = size
+        self.readings = readings
+        self.position = len(HEADING)
+
+
 class Spool:
     """The folder, held by one process, and its budget in bytes.
 
@@ -52,9 +63,8 @@ class Spool:
         self._folder = folder
         self._budget_bytes = budget_bytes
         self._guard = threading.Lock()
-        self._segments: deque[Path] = deque()
-        self._position = len(HEADING)  # of the oldest segment: what stands before is given back
-        self._writing: Path | None = None
+        self._segments: deque[_Segment] = deque()
+        self._writing: _Segment | None = None
         self._lock_file: int | None = None
         self.bytes = 0
 
@@ -73,11 +83,15 @@ class Spool:
     def take_over(self) -> int:
         """Take in segments that were left or handed on; return how many readings are in them."""
         with self._guard:
-            known = set(self._segments)
-            new = [path for path in segments(self._folder) if path not in known]
+            known = {segment.path for segment in self._segments}
+            new = [
+                _Segment(path, path.stat().st_size, sum(one.readings for one in records(path)))
+                for path in segments(self._folder)
+                if path not in known
+            ]
             self._segments.extend(new)
-            self.bytes += sum(path.stat().st_size for path in new)
-        return sum(record.readings for path in new for record in records(path))
+            self.bytes += sum(segment.size for segment in new)
+        return sum(segment.readings for segment in new)
 
     def append(self, lines: bytes, by_qos: tuple[int, int, int]) -> None:
         """Write a record and sync it; SpoolFull, or OSError and nothing kept, where that fails."""
@@ -87,30 +101,49 @@ class Spool:
                 raise SpoolFull(
                     f"the spool holds {self.bytes} of {self._budget_bytes} bytes: no room for more"
                 )
-            if self._writing is None or self._writing.stat().st_size >= _SEGMENT_BYTES:
+            if self._writing is None or self._writing.size >= _SEGMENT_BYTES:
                 self._writing = self._new_segment()
-            append_durably(self._writing, data)
-            self.bytes += len(data)
+            self._append(self._writing, data)
+            self._writing.readings += sum(by_qos)
 
-    def oldest(self, most_readings: int) -> list[Record]:
-        """Return the oldest records that were not removed, of one segment, as one write takes.
+    def oldest(self) -> Record | None:
+        """Return the oldest record that was not removed, or None.
 
-        At least one where there is any, and no more than so many readings otherwise.
+        What is no record, and a segment that somebody took away, come as one that is not whole.
         """
         with self._guard:
             while self._segments:
-                found = self._read(most_readings)
-                if found:
-                    return found
+                record = _read(self._segments[0])
+                if record is not None:
+                    return record
                 self._finish_oldest()
-        return []
+        return None
 
-    def remove(self, given_back: list[Record]) -> None:
-        """Give up the oldest records: they are kept elsewhere now."""
-        last = given_back[-1]
+    def oldest_together(self, most_readings: int) -> list[Record]:
+        """Return the oldest records of one segment that one write takes: small ones, together.
+
+        As far as they are whole and have no more than so many readings; at least one if there is
+        any. They are removed one by one, in their order.
+        """
+        first = self.oldest()
+        if first is None or not first.is_whole:
+            return [] if first is None else [first]
+        found, readings = [first], first.readings
+        with self._guard, suppress(FileNotFoundError):
+            while (record := read_record(first.path, found[-1].end)) is not None:
+                readings += record.readings
+                if not record.is_whole or readings > most_readings:
+                    break
+                found.append(record)
+        return found
+
+    def remove(self, record: Record) -> None:
+        """Give up the oldest record: it is kept elsewhere now."""
         with self._guard:
-            self._position = last.end
-            if not has_record(last.path, last.end):
+            segment = self._segments[0]
+            segment.position = record.end
+            segment.readings -= record.readings
+            if segment.position >= segment.size:
                 self._finish_oldest()
 
     def hand_on(self, folder: Path) -> int:
@@ -120,13 +153,15 @@ class Spool:
         """
         with self._guard:
             self._writing = None
-            moved = sum(record.readings for path in self._segments for record in records(path))
             make_folder(folder)
+            moved = 0
             while self._segments:
-                path = self._segments.popleft()
-                path.rename(folder / path.name)
+                segment = self._segments[0]
+                segment.path.rename(_free_name(folder, segment.path.name))
+                self._segments.popleft()
+                self.bytes -= segment.size
+                moved += segment.readings
             sync_folder(folder)
-            self.bytes, self._position = 0, len(HEADING)
         return moved
 
     def close(self) -> None:
@@ -135,35 +170,68 @@ class Spool:
             os.close(self._lock_file)
             self._lock_file = None
 
-    def _read(self, most_readings: int) -> list[Record]:
-        found: list[Record] = []
-        position, readings = self._position, 0
-        while (record := read_record(self._segments[0], position)) is not None:
-            readings += record.readings
-            if found and readings > most_readings:
-                break
-            found.append(record)
-            position = record.end
-        return found
+    def _new_segment(self) -> _Segment:
+        segment = _Segment(_free_name(self._folder, f"{time.time_ns():020d}{SUFFIX}"))
+        self._append(segment, HEADING)
+        self._segments.append(segment)
+        return segment
 
-    def _new_segment(self) -> Path:
-        path = self._folder / f"{time.time_ns():020d}{SUFFIX}"
-        append_durably(path, HEADING)
-        self._segments.append(path)
-        self.bytes += len(HEADING)
-        return path
+    def _append(self, segment: _Segment, data: bytes) -> None:
+        try:
+            append_durably(segment.path, data)
+        except OSError:
+            # Nothing may follow what could not be taken back: it would be unreadable.
+            if segment is self._writing and _size(segment.path) != segment.size:
+                self._writing = None
+            raise
+        segment.size += len(data)
+        self.bytes += len(data)
 
     def _finish_oldest(self) -> None:
-        path = self._segments.popleft()
-        if path == self._writing:
+        segment = self._segments[0]
+        segment.path.unlink(missing_ok=True)
+        self._segments.popleft()
+        self.bytes -= segment.size
+        if segment is self._writing:
             self._writing = None
-        self.bytes -= path.stat().st_size
-        if _has_more(path, self._position):
-            # A torn end was never acknowledged; what looks like more than that is kept to look at.
-            path.rename(path.with_suffix(_DAMAGED))
-        else:
-            path.unlink()
-        self._position = len(HEADING)
+
+
+def _read(segment: _Segment) -> Record | None:
+    """Return the next record of a segment; None where it has no more, or a torn end only.
+
+    One that was never written whole was never acknowledged; what was, is not passed over in silence
+    where it cannot be read.
+    """
+    start = segment.position
+    try:
+        record = read_record(segment.path, start)
+        if record is None and start < segment.size:
+            record = read_gap(segment.path, start)
+            if record is not None:
+                behind = sum(one.readings for one in records(segment.path, record.end))
+                lost = max(segment.readings - behind, 0)
+                record = msgspec.structs.replace(record, by_qos=(0, 0, lost))
+    except FileNotFoundError:
+        record = None
+    if record is None and segment.readings > 0:
+        left = (0, 0, segment.readings)
+        return Record(segment.path, start, segment.size, left, b"", is_whole=False)
+    return record
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _free_name(folder: Path, name: str) -> Path:
+    """Return a path that is not taken, in the order of time all the same."""
+    path = folder / name
+    while path.exists():
+        path = folder / f"{int(path.stem) + 1:020d}{SUFFIX}"
+    return path
 
 
 def segments(folder: Path) -> list[Path]:
@@ -175,14 +243,8 @@ def list_segments(folder: Path) -> list[Found]:
     """Return what each segment of a folder holds, also while an ingest uses it."""
     found = []
     for path in segments(folder):
-        held = list(records(path))
-        readings = sum(record.readings for record in held)
-        found.append(Found(path, len(held), readings, path.stat().st_size))
+        with suppress(FileNotFoundError):  # given back while we look
+            held = list(records(path))
+            readings = sum(record.readings for record in held)
+            found.append(Found(path, len(held), readings, path.stat().st_size))
     return found
-
-
-def _has_more(path: Path, position: int) -> bool:
-    """Tell whether another record begins behind a place where none can be read."""
-    with path.open("rb") as file:
-        file.seek(position + 1)
-        return b"\n# record " in file.read()

@@ -24,12 +24,14 @@ _HEADER = re.compile(
     rb" readings by QoS (?P<qos0>\d{1,9}) (?P<qos1>\d{1,9}) (?P<qos2>\d{1,9})\n"
 )
 _LONGEST_HEADER = 120
+_MARK = b"# record "
 
 
 class Record(Struct, frozen=True):
     """A record as it was found: how many readings of each level, and where it stands.
 
-    `is_whole` is False where its lines are not those that were written.
+    `is_whole` is False where its lines are not those that were written, and where no record can be
+    read up to the next one.
     """
 
     path: Path
@@ -54,27 +56,41 @@ def encode_record(lines: bytes, by_qos: tuple[int, int, int]) -> bytes:
 
 
 def read_record(path: Path, start: int) -> Record | None:
-    """Return the record that begins at an offset; None at the end, and before a torn record.
-
-    A record is torn where the file ends before it does, as a crash or a full disk leaves it: it was
-    never acknowledged.
-    """
+    """Return the record that begins at an offset; None at the end, and where none can be read."""
     with path.open("rb") as file:
         return _read(path, file, start, with_lines=True)
 
 
-def has_record(path: Path, start: int) -> bool:
-    """Tell whether a record that is not torn begins at an offset."""
+def read_gap(path: Path, start: int) -> Record | None:
+    """Return what stands at an offset where no record can be read, up to the next one that can.
+
+    None where nothing is there, or a torn record: one that a crash cut short.
+    """
     with path.open("rb") as file:
-        return _read(path, file, start, with_lines=False) is not None
+        file.seek(start)
+        rest = file.read()
+        length = len(rest)
+        for found in re.finditer(rb"\n# record ", rest):
+            following = _read(path, file, start + found.start() + 1, with_lines=True)
+            if following is not None and following.is_whole:
+                length = found.start() + 1
+                break
+    if length == len(rest) and (not rest or _is_torn(rest)):
+        return None
+    return Record(path, start, start + length, (0, 0, 0), rest[:length], is_whole=False)
 
 
-def records(path: Path) -> Iterator[Record]:
+def records(path: Path, start: int = len(HEADING)) -> Iterator[Record]:
     """Yield the records of a segment without their lines, and so without checking these."""
-    start = len(HEADING)
     with path.open("rb") as file:
-        while (record := _read(path, file, start, with_lines=False)) is not None:
-            yield record
+        while True:
+            record = _read(path, file, start, with_lines=False)
+            if record is not None:
+                yield record
+            else:
+                record = read_gap(path, start)
+                if record is None:
+                    return
             start = record.end
 
 
@@ -93,3 +109,11 @@ def _read(path: Path, file: BinaryIO, start: int, *, with_lines: bool) -> Record
     lines = file.read(length)
     is_whole = zlib.crc32(lines) == int(match["crc"], 16)
     return Record(path, start, body + length, by_qos, lines, is_whole)
+
+
+def _is_torn(rest: bytes) -> bool:
+    """Tell whether the end of a file is a record, or its header, that was cut short."""
+    header, newline, _lines = rest[:_LONGEST_HEADER].partition(b"\n")
+    if newline:
+        return _HEADER.fullmatch(header + newline) is not None
+    return len(rest) < _LONGEST_HEADER and (header.startswith(_MARK) or _MARK.startswith(header))

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ingest.batch import Batch
 from ingest.message import Receipts, settle
@@ -47,7 +47,18 @@ class Spooling:
         self._tally = tally
         self._latencies = latencies
         self._filled = asyncio.Event()
-        self.problem: str | None = None
+        self._write_problem: str | None = None
+        self._read_problem: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why the spool could not be written or read when that was last tried, or None."""
+        return self._write_problem or self._read_problem
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the last batch that was to go there fitted."""
+        return self._write_problem is None
 
     def open(self) -> None:
         """Lock the spool and take over what is in it. Raises SpoolInUse and OSError."""
@@ -73,26 +84,38 @@ class Spooling:
                     self._spool.append, lines, (by_qos[0], by_qos[1], by_qos[2])
                 )
         except (OSError, SpoolFull) as error:
-            self._note_problem(str(error))
+            if self._write_problem is None:
+                _logger.error(
+                    "nothing fits into the spool; reading stops when memory is full", why=str(error)
+                )
+            self._write_problem = str(error)
             return None
-        self.problem = None
+        self._write_problem = None
         self._tally.spool_bytes = self._spool.bytes
         self._filled.set()
         return refused
+
+    def note_unneeded(self) -> None:
+        """Note that the store takes batches again: whether the spool would is no question now."""
+        self._write_problem = None
 
     async def run(self) -> None:
         """Replay what is in the spool until cancelled."""
         while True:
             # Cleared before the look, so that what comes after it is not overlooked.
             self._filled.clear()
-            if not await self._replay_oldest():
-                self._note_taken_over(await asyncio.to_thread(self._spool.take_over))
+            try:
+                found = await self._replay_oldest()
+                if not found:
+                    self._note_taken_over(await asyncio.to_thread(self._spool.take_over))
+                self._read_problem = None
+            except OSError as error:
+                if self._read_problem is None:
+                    _logger.error("the spool cannot be read; what is in it waits", why=str(error))
+                self._read_problem = str(error)
+                found = False
+            if not found:
                 await self._wait_filled()
-
-    async def drain(self, told: Callable[[int], None]) -> None:
-        """Replay until the spool is empty; `told` hears how many readings are left."""
-        while await self._replay_oldest():
-            told(self._tally.spooled)
 
     async def _wait_filled(self) -> None:
         try:
@@ -102,25 +125,30 @@ class Spooling:
             pass
 
     async def _replay_oldest(self) -> bool:
-        try:
-            found = await asyncio.to_thread(self._spool.oldest, _MOST_READINGS)
-        except OSError as error:
-            self._note_problem(str(error))
-            await asyncio.sleep(_LOOK_SECONDS)
-            return True
+        found = await asyncio.to_thread(self._spool.oldest_together, _MOST_READINGS)
         if not found:
             return False
-        for record in found:
-            if not record.is_whole:
-                await self._give_up(record)
-        await self._replay([record for record in found if record.is_whole])
-        await asyncio.to_thread(self._spool.remove, found)
+        if found[0].is_whole:
+            await self._replay(found)
+        else:
+            await self._give_up(found[0], "damaged")
+        await asyncio.to_thread(self._remove, found)
         self._tally.spool_bytes = self._spool.bytes
         return True
 
+    def _remove(self, found: list[Record]) -> None:
+        for record in found:
+            self._spool.remove(record)
+
     async def _replay(self, found: list[Record]) -> None:
         lines = b"".join(record.lines for record in found)
-        readings = await asyncio.to_thread(parse_readings, lines.decode())
+        try:
+            readings = await asyncio.to_thread(parse_readings, lines.decode())
+        except ValueError as error:
+            # Written by us, and yet unreadable to us: a person must see it, the others go on.
+            for record in found:
+                await self._give_up(record, f"unreadable ({error})")
+            return
         refused = await self._write_until_stored(readings)
         levels = [qos for record in found for qos in (0, 1, 2) for _ in range(record.by_qos[qos])]
         written = [sum(record.by_qos[qos] for record in found) for qos in (0, 1, 2)]
@@ -145,14 +173,19 @@ class Spooling:
             except StoreError:
                 continue  # the writer has noted it, and keeps the pace
 
-    async def _give_up(self, record: Record) -> None:
+    async def _give_up(self, record: Record, how: str) -> None:
         """Put a record whose lines are not what was written into quarantine, for a person."""
-        _logger.error("a record of the spool is damaged", path=str(record.path), at=record.start)
+        _logger.error(
+            "a part of the spool goes to quarantine",
+            how=how,
+            path=str(record.path),
+            at=record.start,
+        )
         kept = QuarantineRecord(
             time_ms=time.time_ns() // 1_000_000,
             topic="",
             qos=2,
-            reason=f"a damaged record of the spool, of {record.readings} readings",
+            reason=f"a part of the spool is {how}: {record.readings} readings",
             payload=record.lines,
         )
         await self._quarantine([kept], of_spooled=record.readings)
@@ -177,13 +210,6 @@ class Spooling:
         self._tally.spool_bytes = self._spool.bytes
         if readings:
             _logger.info("took over readings from the spool", readings=readings)
-
-    def _note_problem(self, problem: str) -> None:
-        if self.problem is None:
-            _logger.error(
-                "the spool cannot be used; reading stops when memory is full", why=problem
-            )
-        self.problem = problem
 
 
 def _format(batch: Batch, order: list[int]) -> tuple[bytes, list[Refused]]:

@@ -16,7 +16,14 @@ from ingest.backoff import Backoff
 from ingest.tally import Tally
 from telemetry import log
 from telemetry.reading import Reading
-from telemetry.store import Refused, Store, StoreError, StoreMisconfigured, StoreThrottled
+from telemetry.store import (
+    Refused,
+    Store,
+    StoreError,
+    StoreMisconfigured,
+    StoreThrottled,
+    StoreUnavailable,
+)
 
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -64,7 +71,7 @@ class StoreWriter:
         async with self._turn:
             # Whoever had the turn before may have failed meanwhile.
             if self._failure is not None and self._pause_seconds > 0:
-                raise self._failure
+                raise self._failure_again()
             began_s = time.monotonic()
             try:
                 refused = await self._call(lambda: self._store.write(readings))
@@ -102,12 +109,27 @@ class StoreWriter:
         while self._failure is not None and self._pause_seconds > 0:
             left_seconds = give_up_at_s - time.monotonic()
             if left_seconds <= 0:
-                raise self._failure
+                raise self._failure_again()
             await asyncio.sleep(min(self._pause_seconds, left_seconds))
+
+    def _failure_again(self) -> StoreError:
+        """Return the last failure to be raised once more, without what it gathered when it was.
+
+        It would hold on to each caller, and to the batch of each, for as long as the store is away.
+        """
+        assert self._failure is not None
+        return self._failure.with_traceback(None)
 
     async def _call(self, ask: Callable[[], Answer]) -> Answer:
         self._called_s = time.monotonic()
-        return await asyncio.get_running_loop().run_in_executor(self._thread, ask)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, ask)
+        except StoreError:
+            raise
+        except Exception as error:
+            # Whatever it is, what is held is safe as long as we go on; ended, we would begin again.
+            _logger.exception("the store failed in a way that it should not")
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
     def _note_success(self) -> None:
         if self._failure is not None:

@@ -97,7 +97,7 @@ def test_a_damaged_record_goes_to_quarantine_and_all_others_are_stored(
 
     assert stored() == readings[:10] + readings[20:]
     (record,) = Quarantine(tmp_path / "data" / "quarantine", 10**9).records()
-    assert record.reason == "a damaged record of the spool, of 10 readings"
+    assert record.reason == "a part of the spool is damaged: 10 readings"
     assert record.payload.count(b"\n") == 10
 
 
