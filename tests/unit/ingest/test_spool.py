@@ -292,3 +292,20 @@ def test_a_list_of_segments_can_be_made_while_an_ingest_uses_them(tmp_path: Path
     (found,) = list_segments(tmp_path)
 
     assert (found.records, found.readings, found.bytes) == (2, 7, spool.bytes)
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_records_that_one_write_takes_come_together_as_far_as_they_fit_and_are_whole(
+    tmp_path: Path,
+) -> None:
+    spool = opened(tmp_path)
+    for number in range(5):
+        spool.append(line(number), (0, 1, 0))
+    (first, *_others) = segments(tmp_path)
+    in_first = sum(found.readings for found in list_segments(tmp_path) if found.path == first)
+
+    assert lines(spool.oldest_together(2)) == [line(0), line(1)]
+    assert lines(spool.oldest_together(1000)) == [line(number) for number in range(in_first)]
+    assert 1 < in_first < 5
+    first.write_bytes(first.read_bytes().replace(b"a=1.0", b"a=7.0"))
+    assert lines(spool.oldest_together(1000)) == [line(0)]

@@ -14,7 +14,7 @@ from ingest.spool_segment import (
     read_record,
     records,
 )
-from telemetry.lineprotocol import Point, format_line, parse_lines
+from telemetry.lineprotocol import Point, format_line, parse_lines, parse_readings
 from telemetry.reading import Reading
 from tests.strategies import readings
 
