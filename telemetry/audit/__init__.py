@@ -24,7 +24,9 @@ from telemetry.store import StoredSequence
 FindingKind = Literal["lost", "phantom", "duplicated", "moved", "overwritten"]
 QOS_LEVELS = (0, 1, 2)
 
-NAMED_FINDINGS = 1000  # so many are named; all are counted
+# So many are named, broken promises first; all are counted.
+NAMED_FINDINGS = 100_000
+NAMED_LOSSES_AT_QOS_0 = 1_000
 
 _Slot = tuple[str, str, int]
 _NO_LATENCY = LatencySummary(None, None, None)
@@ -104,6 +106,8 @@ class _Comparison:
         self._misplaced: dict[tuple[str, int, int], list[StoredSequence]] = {}
         self._report = AuditReport({level: QosReport() for level in QOS_LEVELS}, QosReport())
         self._report.by_qos[0].acknowledged = self._report.by_qos[0].unfinished = None
+        self._broken: list[Finding] = []
+        self._allowed: list[Finding] = []
 
     def see(self, stored: StoredSequence) -> None:
         """Take in one stored reading."""
@@ -126,6 +130,7 @@ class _Comparison:
         taken = self._taken_slots()
         for key, session in self._sessions.items():
             self._settle(session, self._seen[key], taken)
+        self._report.findings = self._broken + self._allowed
         return self._report
 
     def _in_place(self, session: Session, stored: StoredSequence) -> bool:
@@ -174,10 +179,12 @@ class _Comparison:
     def _find(self, kind: FindingKind, session: Session | None, place: StoredSequence) -> None:
         level = self._report.unknown if session is None else self._report.by_qos[session.qos]
         level.count(kind)
-        if len(self._report.findings) < NAMED_FINDINGS:
-            qos = None if session is None else session.qos
+        qos = None if session is None else session.qos
+        is_allowed = kind == "lost" and qos == 0
+        named = self._allowed if is_allowed else self._broken
+        if len(named) < (NAMED_LOSSES_AT_QOS_0 if is_allowed else NAMED_FINDINGS):
             identity = (place.device, place.boot_ms, place.seq, place.measurement, place.time_ms)
-            self._report.findings.append(Finding(kind, qos, *identity))
+            named.append(Finding(kind, qos, *identity))
 
 
 def _count_ends(level: QosReport, session: Session, offered: int) -> None:

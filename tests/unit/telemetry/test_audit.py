@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from telemetry.audit import AuditReport, FindingKind, audit
+from telemetry.audit import NAMED_LOSSES_AT_QOS_0, AuditReport, FindingKind, audit
 from telemetry.ledger import LedgerError, LedgerWriter, read_ledger
 from telemetry.reading import Reading
 from telemetry.store.sqlite import SQLiteStore
@@ -68,6 +68,24 @@ def test_where_all_is_stored_nothing_is_found(ledger_path: Path, store: SQLiteSt
     assert [report.by_qos[qos].offered for qos in (0, 1, 2)] == [COUNT] * 3
     assert [report.by_qos[qos].stored for qos in (0, 1, 2)] == [COUNT] * 3
     assert [report.by_qos[qos].acknowledged for qos in (0, 1, 2)] == [None, COUNT - 1, COUNT - 1]
+
+
+def test_losses_at_qos_0_never_crowd_out_a_broken_promise(
+    tmp_path: Path, store: SQLiteStore
+) -> None:
+    writer = LedgerWriter(tmp_path / "many.ledger")
+    for device, qos, count in (("node-0", 0, NAMED_LOSSES_AT_QOS_0 + 1), ("node-1", 1, 2000)):
+        session = writer.open_session(site="jakarta", device=device, boot_ms=BOOT_MS, qos=qos)
+        for seq in range(count):
+            writer.offered(session, seq, BOOT_MS + seq * 1000, "weather")
+            if qos:
+                writer.acknowledged(session, seq)
+    writer.close()
+
+    report = audited(tmp_path / "many.ledger", store)
+
+    assert [one.qos for one in report.findings] == [1] * 2000 + [0] * NAMED_LOSSES_AT_QOS_0
+    assert report.by_qos[0].lost == NAMED_LOSSES_AT_QOS_0 + 1
 
 
 def test_it_names_exactly_what_was_removed_added_moved_and_stored_at_one_time(
