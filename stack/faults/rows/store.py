@@ -101,7 +101,7 @@ def store_throttles(trial: Trial) -> None:
 
 @case(6, "the store accepts the connection and never answers")
 def store_silent(trial: Trial) -> None:
-    """Let every request wait for ever."""
+    """Let every request wait for ever, and then be done without an answer."""
     with Rig(trial) as rig, StoreProxy(rig.local.store_url) as store:
         rig.start_ingest({"INGEST_STORE_URL": store.url})
         rig.start_fleet()
@@ -121,6 +121,13 @@ def store_silent(trial: Trial) -> None:
         said = rig.watch.seconds_until(_not_ready, after=since)
         trial.must(said is not None, "ingest's /readyz said 503")
         rig.must_be_back(time.monotonic(), 20, of="the store's first answer")
+        rig.await_unacknowledged()
+        store.choose = writes_only("lose answer")
+        rig.pass_time(5, "the store writes, and its answers are lost")
+        store.choose = forward
+        done = sum(one.behaviour == "lose answer" for one in store.writes())
+        trial.fault(done, f"{done} writes were done, and their answers lost")
+        rig.must_be_back(time.monotonic(), 20, of="the last lost answer")
         rig.finish()
 
 
