@@ -1,15 +1,13 @@
-"""Running cases one by one, shown as a table that fills, and left as `build/faults.json`."""
+"""Running cases one by one; a table at the end, and `build/faults.json`."""
 
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -42,49 +40,46 @@ class Run:
 
     def all(self) -> bool:
         """Run the cases; return whether all have passed."""
-        live = Live(console=self._console, refresh_per_second=4, transient=True)
-        with live if self._console.is_terminal else nullcontext():
+        try:
             for case in self._cases:
-                # Not on a terminal: a line a case, and the table only at the end.
-                self._one(case, lambda text: live.update(self._table(text)))
-        self._console.print(self._table(""))
-        for number, reasons in self.reasons.items():
-            self._tell(number, reasons)
+                self._one(case)
+        finally:
+            # Also when the run is stopped: what was found until then counts.
+            self._console.print(self._table())
+            for number, reasons in self.reasons.items():
+                self._tell(number, reasons)
         return all(result.passed for result in self.results.values())
 
-    def _one(self, case: Case, show: Callable[[str], None]) -> None:
-        trial, seconds = run_case(
-            case,
-            folder_of(case.number),
-            quick=self._quick,
-            ingest_module=self._ingest_module,
-            say=show,
-        )
+    def _one(self, case: Case) -> None:
+        with self._console.status("") as status:
+            trial, seconds = run_case(
+                case,
+                folder_of(case.number),
+                quick=self._quick,
+                ingest_module=self._ingest_module,
+                say=lambda text: status.update(f"row {case.number}, {case.name}: {text}"),
+            )
         self.results[case.number] = case.result(trial, seconds)
         if not trial.passed:
             self.reasons[case.number] = trial.reasons()
-        if not self._console.is_terminal:
-            word = "passed" if trial.passed else "FAILED"
-            self._console.print(f"{case.number:>3} {case.name}: {word} in {seconds:.0f} s")
+        word = "[green]passed[/]" if trial.passed else "[bold red]FAILED[/]"
+        self._console.print(f"{case.number:>3} {case.name}: {word} in {seconds:.0f} s")
         # After each one: whoever stops the run keeps what was found until then.
         data = msgspec.json.encode(list(self.results.values()))
         self._report.parent.mkdir(parents=True, exist_ok=True)
         self._report.write_bytes(msgspec.json.format(data) + b"\n")
 
-    def _table(self, doing: str) -> Table:
+    def _table(self) -> Table:
         table = Table(box=SIMPLE_HEAD)
         for heading in ("row", "fault or input", "seen", "lost", "twice", "seconds", ""):
             right = heading in ("row", "lost", "twice", "seconds")
             table.add_column(heading, justify="right" if right else "left")
         for case in self._cases:
             result = self.results.get(case.number)
-            if result is not None:
-                table.add_row(*_finished(result))
-            elif doing:
-                table.add_row(str(case.number), case.name, "", "", "", "", Text(doing, "cyan"))
-                doing = ""
+            if result is None:
+                table.add_row(str(case.number), case.name, "", "", "", "", "not run")
             else:
-                table.add_row(str(case.number), Text(case.name, "dim"), "", "", "", "", "")
+                table.add_row(*_finished(result))
         return table
 
     def _tell(self, number: int, reasons: list[str]) -> None:
