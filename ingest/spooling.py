@@ -141,16 +141,18 @@ class Spooling:
             self._spool.remove(record)
 
     async def _replay(self, found: list[Record]) -> None:
-        lines = b"".join(record.lines for record in found)
+        levels = [qos for record in found for qos in (0, 1, 2) for _ in range(record.by_qos[qos])]
         try:
-            readings = await asyncio.to_thread(parse_readings, lines.decode())
+            readings = await asyncio.to_thread(_parse, found, len(levels))
         except ValueError as error:
-            # Written by us, and yet unreadable to us: a person must see it, the others go on.
-            for record in found:
-                await self._give_up(record, f"unreadable ({error})")
+            if len(found) > 1:
+                for record in found:
+                    await self._replay([record])
+            else:
+                # Written by us, and yet unreadable to us: a person must see it, others go on.
+                await self._give_up(found[0], f"unreadable ({error})")
             return
         refused = await self._write_until_stored(readings)
-        levels = [qos for record in found for qos in (0, 1, 2) for _ in range(record.by_qos[qos])]
         written = [sum(record.by_qos[qos] for record in found) for qos in (0, 1, 2)]
         for one in refused:
             written[levels[one.index]] -= 1
@@ -222,6 +224,13 @@ def _format(batch: Batch, order: list[int]) -> tuple[bytes, list[Refused]]:
             refused.append(Refused(index, str(error)))
     text = "\n".join(lines)
     return (f"{text}\n".encode() if lines else b""), refused
+
+
+def _parse(found: list[Record], count: int) -> list[Reading]:
+    readings = parse_readings(b"".join(record.lines for record in found).decode())
+    if len(readings) != count:
+        raise ValueError(f"{len(readings)} readings where {count} were written")
+    return readings
 
 
 def _refused_record(reading: Reading, qos: int, refused: Refused) -> QuarantineRecord:

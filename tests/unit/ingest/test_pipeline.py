@@ -9,7 +9,7 @@ import pytest
 
 from ingest.quarantine import QuarantineRecord
 from ingest.spool import segments
-from ingest.spool_segment import HEADING, encode_record
+from ingest.spool_segment import HEADING, encode_record, records
 from telemetry.store import Selection, StoreThrottled, StoreUnavailable
 from tests.eventually import eventually_async
 from tests.ingest_parts import Parts
@@ -159,8 +159,17 @@ def write_nonsense(path: Path) -> None:
     path.write_bytes(HEADING + encode_record(b"this is no line\n", (0, 1, 0)))
 
 
+def write_too_few(path: Path) -> None:
+    path.write_bytes(HEADING + encode_record(b"", (0, 1, 0)))
+
+
 @pytest.mark.parametrize(
-    ("harm", "reason"), [(damage, "is damaged"), (write_nonsense, "is unreadable")]
+    ("harm", "reason"),
+    [
+        (damage, "is damaged"),
+        (write_nonsense, "is unreadable"),
+        (write_too_few, "0 readings where 1 were written"),
+    ],
 )
 async def test_what_cannot_be_read_in_the_spool_goes_to_quarantine_and_the_rest_is_stored(
     tmp_path: Path, harm: Callable[[Path], None], reason: str
@@ -181,6 +190,30 @@ async def test_what_cannot_be_read_in_the_spool_goes_to_quarantine_and_the_rest_
         assert reason in record.reason
         assert stored(again) == [2]
         assert again.tally.balance == 0
+
+
+async def test_a_record_that_cannot_be_read_takes_no_neighbour_of_its_write_to_quarantine(
+    tmp_path: Path,
+) -> None:
+    first = Parts(tmp_path)
+    async with first.working():
+        first.store.failure = AWAY
+        for seq in (1, 2, 3):
+            first.take_reading(seq, time_ms=NOW_MS)
+            await eventually_async(lambda seq=seq: first.tally.spooled == seq)  # type: ignore[misc]
+    (path,) = segments(first.settings.spool_folder)
+    one, two, three = records(path)
+    content = path.read_bytes()
+    nonsense = encode_record(b"this is no line\n", (0, 1, 0))
+    path.write_bytes(content[: two.start] + nonsense + content[three.start :])
+    again = Parts(tmp_path)
+    async with again.working():
+        await eventually_async(lambda: again.tally.spooled == again.tally.in_flight == 0)
+
+        assert one.readings == 1
+        assert stored(again) == [1, 3]
+        assert ["is unreadable" in kept.reason for kept in quarantined(again)] == [True]
+        assert (again.tally.taken_over, again.tally.balance) == (3, 0)
 
 
 @pytest.mark.parametrize("method", ["oldest", "remove", "take_over"])
