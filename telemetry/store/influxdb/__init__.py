@@ -26,7 +26,7 @@ from telemetry.store.influxdb.failures import Verdict
 from telemetry.store.influxdb.isolation import write_isolating
 from telemetry.store.influxdb.questions import Column, Question
 from telemetry.store.influxdb.resolution import PARTS, parts, resolution_of
-from telemetry.store.influxdb.session import InfluxSession, Place, Rows
+from telemetry.store.influxdb.session import FloatRows, InfluxSession, Place, Rows
 
 _MOST_INTERVALS = 50_000  # in a question; InfluxDB is told to allow 100,000
 _GROWTH = 4
@@ -190,13 +190,14 @@ class InfluxStore:
         aggregates: Sequence[Aggregate],
         every_ms: int,
         limit: int,
-    ) -> Iterator[tuple[Rows, list[Column]]]:
+    ) -> Iterator[tuple[FloatRows, list[Column]]]:
         """Ask one bucket; yield its rows, each with what stands in its columns."""
         bucket = self._bucket(resolution)
         columns = self._catalogue.columns(bucket, selection, aggregates, raw=resolution == "raw")
         if columns:
             asked = questions.aggregate_question(selection, columns, every_ms, limit)
-            for rows in self._rows(asked, bucket=bucket):
+            found = self._session.query_floats(asked.statement, asked.bound, bucket=bucket)
+            for rows in found:
                 yield rows, columns[rows.name]
 
     def _holds(self, resolution: Resolution) -> bool:
@@ -214,5 +215,4 @@ class InfluxStore:
         return [one for rows in self._rows(asked) for one in answers.readings(rows)]
 
     def _rows(self, asked: Question, *, bucket: str | None = None) -> list[Rows]:
-        found = self._session.query(asked.statement, asked.bound, bucket=bucket)
-        return [rows for several in found for rows in several]
+        return self._session.query(asked.statement, asked.bound, bucket=bucket)

@@ -6,7 +6,7 @@ from typing import Any
 from telemetry.reading import Reading, Value
 from telemetry.store import Aggregate, Bucket, Selection, SequenceCount, StoredSequence
 from telemetry.store.influxdb.questions import Column
-from telemetry.store.influxdb.session import Rows
+from telemetry.store.influxdb.session import FloatRows, Rows
 
 _NOT_VALUES = ("time", "site", "device", "boot", "seq")
 
@@ -32,18 +32,16 @@ def readings(rows: Rows) -> Iterator[Reading]:
         )
 
 
-def buckets(rows: Rows, columns: Sequence[Column], selection: Selection) -> Iterator[Bucket]:
+def buckets(rows: FloatRows, columns: Sequence[Column], selection: Selection) -> Iterator[Bucket]:
     """Yield the bucket of each row; the columns stand behind the time, in their order."""
     names = [column.field for column in columns]
     site, device = _tags(rows, selection)
-    for row in rows.values:
-        # Counts are integers, and so are the fields of somebody else's writing.
-        values: dict[str, Value] = {
-            name: float(value) if value.__class__ is int else value
-            for name, value in zip(names, row[1:], strict=True)
-            if value is not None
-        }
-        yield Bucket(site, device, rows.name, row[0], values)
+    found: list[list[Any]] = rows.values
+    for start_ms, *row in found:
+        values = dict(zip(names, row, strict=True))
+        if None in row:
+            values = {name: value for name, value in values.items() if value is not None}
+        yield Bucket(site, device, rows.name, int(start_ms), values)
 
 
 class Merging:
@@ -53,11 +51,12 @@ class Merging:
         self._aggregate = aggregate
         self._found: dict[_Place, _Parts] = {}
 
-    def add(self, rows: Rows, columns: Sequence[Column], selection: Selection) -> None:
+    def add(self, rows: FloatRows, columns: Sequence[Column], selection: Selection) -> None:
         """Take the parts in that the rows hold."""
         site, device = _tags(rows, selection)
-        for start_ms, *row in rows.values:
-            parts = self._found.setdefault((start_ms, device, rows.name, site), {})
+        found: list[list[Any]] = rows.values
+        for start_ms, *row in found:
+            parts = self._found.setdefault((int(start_ms), device, rows.name, site), {})
             for column, value in zip(columns, row, strict=True):
                 if value is not None:
                     _join(parts, (column.field, column.part), value)
@@ -121,5 +120,6 @@ def _join(parts: _Parts, key: tuple[str, Aggregate], value: float) -> None:
 
 
 def _value(value: Any) -> Value:
+    # Integers stand only in fields of somebody else's writing.
     found: Value = float(value) if value.__class__ is int else value
     return found

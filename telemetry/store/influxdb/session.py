@@ -6,13 +6,13 @@ The connections are those of influxdb-client's pool. Requests go straight to it:
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
 import urllib3
 from influxdb_client import InfluxDBClient
-from msgspec import Struct, field
+from msgspec import Struct
 from urllib3.exceptions import HTTPError, SSLError, TimeoutError
 
 from telemetry.settings import Secret, SettingError
@@ -47,13 +47,22 @@ class Rows(Struct, frozen=True):
     tags: dict[str, str] = {}
 
 
-class _Result(Struct, frozen=True):
-    series: list[Rows] = []
+class FloatRows(Rows, frozen=True):
+    """Rows whose numbers are all floats, the time and what was counted as well."""
+
+    values: list[list[float | bool | str | None]]
+
+
+AnyRows = TypeVar("AnyRows", bound=Rows)
+
+
+class _Result(Struct, Generic[AnyRows], frozen=True):
+    series: list[AnyRows] = []
     error: str | None = None
 
 
-class _Results(Struct, frozen=True):
-    results: list[_Result] = field(default_factory=list)
+class _Results(Struct, Generic[AnyRows], frozen=True):
+    results: list[_Result[AnyRows]] = []
     error: str | None = None
 
 
@@ -61,8 +70,9 @@ class _Buckets(Struct, frozen=True):
     buckets: list[Any]
 
 
-_unpack = msgspec.msgpack.Decoder(_Results).decode
-_parse = msgspec.json.Decoder(_Results).decode
+_unpack = msgspec.msgpack.Decoder(_Results[Rows]).decode
+_unpack_floats = msgspec.msgpack.Decoder(_Results[FloatRows]).decode
+_parse = msgspec.json.Decoder(_Results[Rows]).decode
 _parse_buckets = msgspec.json.Decoder(_Buckets).decode
 
 
@@ -84,13 +94,15 @@ class InfluxSession:
 
     def query(
         self, statement: str, bound: Mapping[str, object], *, bucket: str | None = None
-    ) -> list[list[Rows]]:
-        """Return, for each of the statements that semicolons separate, its series."""
-        asked = self._question(statement, bound, bucket)
-        # MessagePack tells 21.0 from 21 and -0.0 from 0, which InfluxDB's JSON does not.
-        return self._trusted(
-            lambda: self._rows(_unpack, self._answered("/query", asked, accept=_MSGPACK).data)
-        )
+    ) -> list[Rows]:
+        """Return the rows of one or several statements."""
+        return self._query(_unpack, self._question(statement, bound, bucket))
+
+    def query_floats(
+        self, statement: str, bound: Mapping[str, object], *, bucket: str | None = None
+    ) -> list[FloatRows]:
+        """Return the rows of aggregates, which are made to floats as they are decoded."""
+        return self._query(_unpack_floats, self._question(statement, bound, bucket))
 
     def stream(self, statement: str, bound: Mapping[str, object]) -> Iterator[Rows]:
         """Yield the series of a statement in chunks, so that memory stays bounded."""
@@ -99,8 +111,7 @@ class InfluxSession:
         answer = self._trusted(lambda: self._answered("/query", asked, preload=False))
         try:
             for line in _lines(answer):
-                for found in self._rows(_parse, line):
-                    yield from found
+                yield from self._rows(_parse, line)
         except HTTPError as error:
             raise self._failed(error) from error
         finally:
@@ -146,7 +157,15 @@ class InfluxSession:
         if not found.buckets:
             raise StoreMisconfigured(f"the token may not read the bucket {self.place.bucket!r}")
         asked = self._question("SELECT * FROM /.*/ WHERE time < 0 LIMIT 1", {}, None)
-        self._rows(_unpack, self._answered("/query", asked, accept=_MSGPACK).data)
+        self._query(_unpack, asked)
+
+    def _query(
+        self, decode: Callable[[bytes], _Results[AnyRows]], asked: Parameters
+    ) -> list[AnyRows]:
+        # MessagePack tells 21.0 from 21 and -0.0 from 0, which InfluxDB's JSON does not.
+        return self._trusted(
+            lambda: self._rows(decode, self._answered("/query", asked, accept=_MSGPACK).data)
+        )
 
     def _question(
         self, statement: str, bound: Mapping[str, object], bucket: str | None
@@ -217,12 +236,12 @@ class InfluxSession:
             return StoreMisconfigured(f"{self.place.url}: {error}")
         return error
 
-    def _rows(self, decode: Callable[[bytes], _Results], data: bytes) -> list[list[Rows]]:
+    def _rows(self, decode: Callable[[bytes], _Results[AnyRows]], data: bytes) -> list[AnyRows]:
         found = self._decoded(decode, data)
         for problem in (found.error, *(result.error for result in found.results)):
             if problem is not None:
                 raise _query_error(problem)
-        return [result.series for result in found.results]
+        return [rows for result in found.results for rows in result.series]
 
     def _decoded(self, decode: Callable[[bytes], Given], data: bytes) -> Given:
         try:
