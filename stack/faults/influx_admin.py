@@ -21,7 +21,8 @@ class InfluxAdmin:
         """Revoke a service's token; its file stays as it is."""
         with self._client() as client:
             api = client.authorizations_api()
-            found = [one for one in api.find_authorizations() if one.description == service]
+            name = f"denyut {_BUCKET} {service}"  # as stack/setup/influxdb.py describes it
+            found = [one for one in api.find_authorizations() if one.description == name]
             if not found:
                 raise StackError(f"InfluxDB knows no token of {service!r}")
             for one in found:

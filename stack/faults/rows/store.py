@@ -139,7 +139,7 @@ def store_refuses(trial: Trial) -> None:
         ingest = rig.start_ingest({"INGEST_STORE_URL": store.url})
         rig.start_fleet()
         rig.await_unacknowledged()
-        admin.revoke_token("denyut ingest")
+        admin.revoke_token("ingest")
         _see_refused(rig, store, 401)
         admin.mend()
         rig.must_be_back(time.monotonic(), 20, of="a new token in its file")
