@@ -7,34 +7,97 @@ from pathlib import Path
 
 from msgspec import Struct
 
-PEAK_READINGS_PER_SECOND = 5_000
-OUTAGE_SECONDS = 120
-MAX_PAYLOAD_BYTES = 64 * 1024
 # A topic of three names of 64 characters, its properties and the fixed header fit in a quarter.
 PACKET_OVERHEAD_BYTES = 1024
 
+# Measured on Mosquitto 2.0.11: what a queued message takes besides its payload.
+QUEUED_MESSAGE_MEMORY_BYTES = 390
+QUEUED_MESSAGE_DISK_BYTES = 100
 
-class BrokerLimits(Struct, frozen=True, kw_only=True):
-    """What one Mosquitto bounds.
+# How long a subscriber may take to acknowledge a message: ingest's batch, and the store.
+_ANSWER_SECONDS = 0.2
+_LEAST_INFLIGHT_MESSAGES = 100
+_ROOM_FOR_RECONNECTS = 1.2  # connections that broke and that the broker still takes for alive
 
-    Past `max_queued_messages` waiting for one client Mosquitto drops the newest without telling
-    its sender. `max_inflight_messages` also bounds a QoS 2 publisher, whose messages beyond it are
-    lost uncounted: every publisher must stay below it. A killed broker loses what changed since it
-    last saved, which is at most about a second more than `autosave_seconds`; SIGTERM loses nothing.
+
+class Load(Struct, frozen=True, kw_only=True):
+    """What one broker has to carry, and how long an outage of ingest it has to survive.
+
+    `payload_bytes` is the mean of a message's payload; our own devices' are 100 to 200 bytes.
     """
 
-    max_payload_bytes: int = MAX_PAYLOAD_BYTES
-    max_inflight_messages: int = 1_000
-    max_queued_messages: int = PEAK_READINGS_PER_SECOND * OUTAGE_SECONDS
-    max_connections: int = 12_000
+    readings_per_second: int = 5_000
+    outage_seconds: int = 120
+    payload_bytes: int = 512
+    devices: int = 10_000
+
+    @property
+    def queued_messages(self) -> int:
+        """The readings at QoS 1 and 2 of the outage, were all at these levels."""
+        return self.readings_per_second * self.outage_seconds
+
+    @property
+    def queued_bytes(self) -> int:
+        """Their payloads together."""
+        return self.queued_messages * self.payload_bytes
+
+    @property
+    def inflight_messages(self) -> int:
+        """What is on its way to a subscriber that names no Receive Maximum of its own."""
+        return max(_LEAST_INFLIGHT_MESSAGES, round(self.readings_per_second * _ANSWER_SECONDS))
+
+    @property
+    def connections(self) -> int:
+        """The devices' connections, and some that are not yet known to be dead."""
+        return round(self.devices * _ROOM_FOR_RECONNECTS)
+
+
+_USUAL = Load()
+
+
+class BrokerLimits(Struct, frozen=True, kw_only=True):
+    """What one Mosquitto bounds; `for_load` works it out from the load.
+
+    Past `max_queued_messages` or `max_queued_bytes` waiting for one client Mosquitto drops the
+    newest without telling its sender. `max_inflight_messages` also bounds a QoS 2 publisher, whose
+    messages beyond it are lost uncounted: every publisher must stay below it. A killed broker loses
+    what changed since it last saved, which is at most about a second more than `autosave_seconds`;
+    SIGTERM loses nothing.
+    """
+
+    max_payload_bytes: int = 64 * 1024
+    max_inflight_messages: int = _USUAL.inflight_messages
+    max_queued_messages: int = _USUAL.queued_messages
+    max_queued_bytes: int = _USUAL.queued_bytes
+    max_connections: int = _USUAL.connections
     max_keepalive_seconds: int = 60
     autosave_seconds: int = 1
     sys_interval_seconds: int = 5
+
+    @classmethod
+    def for_load(cls, load: Load) -> "BrokerLimits":
+        """Return the limits that carry a load."""
+        return cls(
+            max_inflight_messages=load.inflight_messages,
+            max_queued_messages=load.queued_messages,
+            max_queued_bytes=load.queued_bytes,
+            max_connections=load.connections,
+        )
 
     @property
     def max_packet_bytes(self) -> int:
         """The largest MQTT packet that is accepted, with its topic and properties."""
         return self.max_payload_bytes + PACKET_OVERHEAD_BYTES
+
+    @property
+    def full_queue_memory_bytes(self) -> int:
+        """The memory that one full queue takes: so much must the broker's host have to spare."""
+        return self.max_queued_bytes + self.max_queued_messages * QUEUED_MESSAGE_MEMORY_BYTES
+
+    @property
+    def full_queue_disk_bytes(self) -> int:
+        """What each saving writes while one queue is full; the broker stands still for it."""
+        return self.max_queued_bytes + self.max_queued_messages * QUEUED_MESSAGE_DISK_BYTES
 
 
 class BrokerConfiguration(Struct, frozen=True, kw_only=True):
@@ -83,6 +146,10 @@ class BrokerConfiguration(Struct, frozen=True, kw_only=True):
         return [
             ("max_inflight_messages", self.limits.max_inflight_messages),
             ("max_queued_messages", self.limits.max_queued_messages),
+            # A queue of the largest payloads would take 40 GB: whichever is reached first counts.
+            ("max_queued_bytes", self.limits.max_queued_bytes),
+            # At QoS 0 nothing waits for a client that is away: that is what the level means.
+            ("queue_qos0_messages", "false"),
             ("max_packet_size", self.limits.max_packet_bytes),
             ("max_keepalive", self.limits.max_keepalive_seconds),
             # Acknowledgements are small packets: Nagle would hold each for 40 ms.

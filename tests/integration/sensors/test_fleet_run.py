@@ -159,6 +159,30 @@ def test_a_killed_broker_gets_again_what_it_had_not_acknowledged(
     assert report(fleet)["lost_connections"] == 12
 
 
+def test_a_broker_that_lost_its_sessions_is_given_qos_1_readings_until_somebody_subscribes(
+    local: LocalStack, broker: Broker, listen: Callable[..., Listener], fleet_file: Path
+) -> None:
+    first = listen("telemetry/home/#")
+    fleet = local.start_fleet(fleet_file, devices=12, qos="1")
+    eventually(lambda: metric(fleet, "acknowledged_readings") > 50, what="acknowledgements")
+    first.close()
+    broker.stop()
+    (broker.configuration.persistence_folder / "mosquitto.db").unlink()
+    eventually(lambda: metric(fleet, "connected_devices") == 0, what="the broker's end")
+    taken, kept = metric(fleet, "acknowledged_readings"), metric(fleet, "kept_readings")
+    eventually(lambda: len(acknowledged(local, 1)) == taken, what="the ledger")
+    settled = acknowledged(local, 1)
+    broker.start()
+    eventually(lambda: metric(fleet, "kept_readings") > kept + 12, what="answers 0x10")
+    assert acknowledged(local, 1) == settled
+    second = listen("telemetry/home/#")
+    eventually(lambda: metric(fleet, "outbox_readings") <= 12, deadline_seconds=20)
+    os.kill(fleet.pid, signal.SIGTERM)
+    assert fleet.wait(timeout_seconds=20) == 0
+    assert acknowledged(local, 1) == offered(local, 1)
+    eventually(lambda: set(received(second)) >= offered(local, 1) - settled, what="the readings")
+
+
 def test_a_fleet_without_a_broker_runs_to_its_end_and_reports_what_is_left(
     local: LocalStack, broker: Broker, fleet_file: Path
 ) -> None:

@@ -64,6 +64,17 @@ async def test_a_reading_without_subscribers_stays_until_somebody_subscribes(
     assert listener.payloads(sender.topic) == [b"0", b"1", b"2"]
 
 
+async def test_at_qos_2_mosquitto_takes_a_reading_that_nobody_gets(
+    broker: Broker, start_sender: StartSender
+) -> None:
+    """The loss that docs/delivery.md names: PUBREC says success, so no device can know of it."""
+    broker.admit(["a"])
+    sender = await start_sender(2, port=broker.port, password=broker.password("a"))
+    sent = [sender.publish() for _ in range(3)]
+    await eventually_async(lambda: sender.acknowledged == sent, what="the acknowledgements")
+    assert sender.counters.kept == 0
+
+
 @pytest.mark.parametrize("qos", [0, 1, 2])
 async def test_a_payload_above_the_brokers_limit_is_refused_before_it_is_sent(
     broker: Broker, start_sender: StartSender, listen: Callable[..., Listener], qos: QoS

@@ -1,7 +1,11 @@
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from broker.__main__ import application
 from broker.access import access_rules
-from broker.configuration import BrokerConfiguration, BrokerLimits
+from broker.configuration import BrokerConfiguration, BrokerLimits, Load
 
 
 def _lines(limits: BrokerLimits) -> list[str]:
@@ -41,6 +45,49 @@ def test_a_payload_of_the_largest_size_fits_into_a_packet_with_the_longest_topic
 
 def test_the_queue_holds_the_peak_rate_for_two_minutes() -> None:
     assert "max_queued_messages 600000" in _lines(BrokerLimits())
+
+
+def test_limits_are_worked_out_from_rate_outage_payload_and_devices() -> None:
+    load = Load(readings_per_second=2_000, outage_seconds=600, payload_bytes=200, devices=500)
+
+    lines = _lines(BrokerLimits.for_load(load))
+
+    assert "max_queued_messages 1200000" in lines
+    assert "max_queued_bytes 240000000" in lines
+    assert "max_inflight_messages 400" in lines
+    assert "max_connections 600" in lines
+
+
+def test_a_small_load_leaves_room_for_the_windows_of_devices() -> None:
+    assert BrokerLimits.for_load(Load(readings_per_second=1)).max_inflight_messages >= 5 * 20
+
+
+def test_the_usual_limits_are_those_of_the_usual_load() -> None:
+    assert BrokerLimits() == BrokerLimits.for_load(Load())
+
+
+def test_a_full_queue_of_the_largest_payloads_takes_less_than_a_gigabyte() -> None:
+    assert BrokerLimits().full_queue_memory_bytes < 1_000_000_000
+
+
+def test_the_command_line_prints_the_configuration_for_a_load() -> None:
+    arguments = ["configuration", "--rate", "100", "--outage", "60", "--folder", "/kept"]
+
+    result = CliRunner().invoke(application, arguments)
+
+    assert result.exit_code == 0
+    assert "max_queued_messages 6000\n" in result.stdout
+    assert "persistence_location /kept/\n" in result.stdout
+    assert "MB of memory" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--rate", "--outage", "--payload", "--devices"])
+def test_the_command_line_refuses_a_load_of_nothing(option: str) -> None:
+    assert CliRunner().invoke(application, ["configuration", option, "0"]).exit_code == 2
+
+
+def test_the_command_line_prints_the_access_rules() -> None:
+    assert CliRunner().invoke(application, ["rules"]).stdout == access_rules()
 
 
 def test_each_setting_stands_once() -> None:
