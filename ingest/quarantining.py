@@ -12,6 +12,8 @@ from ingest.tally import Tally
 from telemetry import log
 
 _GROUP_BYTES = 8_000_000
+_FIRST_PAUSE_SECONDS = 0.2
+_LONGEST_PAUSE_SECONDS = 5.0
 _logger = log.get(__name__)
 
 
@@ -75,7 +77,7 @@ class Quarantining:
         return group
 
     async def _keep(self, records: list[QuarantineRecord]) -> None:
-        backoff = Backoff(0.2, 5.0)
+        backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
         while True:
             try:
                 evicted = await asyncio.to_thread(self._quarantine.keep, records)
