@@ -60,7 +60,7 @@ screenshots: mosquitto chromium $(DEV) ## take the pictures of the live page ane
 
 lock: $(LOCK) ## pin what setup.cfg asks for, with hashes [UPGRADE=1]
 	@$(COMPILE) -o requirements/runtime.txt setup.cfg requirements/build.in \
-		--extra sensors --extra ingest --extra api
+		--extra sensors --extra ingest --extra api --extra broker
 	@$(COMPILE) -o requirements/dev.txt setup.cfg requirements/build.in \
 		--all-extras -c requirements/runtime.txt
 	@$(COMPILE) -o requirements/lock.txt requirements/lock.in
