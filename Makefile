@@ -16,6 +16,10 @@ LOCK    := .venv/.installed-lock
 COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
            --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
+SERVICES := broker sensors ingest api setup
+# hdrhistogram names pbr, which names setuptools; both only for its own building.
+UNUSED   := --no-emit-package pbr --no-emit-package setuptools
+
 .DEFAULT_GOAL := help
 .PHONY: help demo run test check faults bench tools format lock docs screenshots clean mosquitto chromium
 
@@ -60,7 +64,9 @@ screenshots: mosquitto chromium $(DEV) ## take the pictures of the live page ane
 
 lock: $(LOCK) ## pin what setup.cfg asks for, with hashes [UPGRADE=1]
 	@$(COMPILE) -o requirements/runtime.txt setup.cfg requirements/build.in \
-		--extra sensors --extra ingest --extra api --extra broker
+		$(foreach service,$(SERVICES),--extra $(service))
+	@$(foreach service,$(SERVICES),$(COMPILE) -o requirements/$(service).txt setup.cfg \
+		--extra $(service) $(UNUSED) -c requirements/runtime.txt &&) true
 	@$(COMPILE) -o requirements/dev.txt setup.cfg requirements/build.in \
 		--all-extras -c requirements/runtime.txt
 	@$(COMPILE) -o requirements/lock.txt requirements/lock.in

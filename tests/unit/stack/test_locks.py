@@ -8,7 +8,8 @@ from stack.process import ROOMS
 _PIN = re.compile(
     r"^([a-z0-9][a-z0-9.-]*)==([^ ;]+)(?: ; [^\\]+)? \\\n((?:    --hash=.*\n)+)", re.M
 )
-_LOCKS = ["runtime", "dev", "lock"]
+_SERVICES = ["broker", "sensors", "ingest", "api", "setup"]
+_LOCKS = ["runtime", "dev", "lock", *_SERVICES]
 
 
 def _text(name: str) -> str:
@@ -46,7 +47,16 @@ def test_the_development_lock_holds_the_runtimes_pins() -> None:
 
 
 def test_the_locks_hold_what_the_package_asks_for() -> None:
-    services = ("sensors", "ingest", "api")
+    assert _asked(*_SERVICES) | {"setuptools"} <= _pins("runtime").keys()
+    assert _asked(*_SERVICES, "dev") <= _pins("dev").keys()
 
-    assert _asked(*services) | {"setuptools"} <= _pins("runtime").keys()
-    assert _asked(*services, "dev") <= _pins("dev").keys()
+
+@pytest.mark.parametrize("service", _SERVICES)
+def test_a_services_lock_holds_what_it_asks_for_at_the_runtimes_pins(service: str) -> None:
+    assert _asked(service) <= _pins(service).keys()
+    assert _pins(service).items() <= _pins("runtime").items()
+
+
+@pytest.mark.parametrize("service", _SERVICES)
+def test_a_services_lock_brings_no_build_tools_into_its_image(service: str) -> None:
+    assert not _pins(service).keys() & {"pip", "pbr", "setuptools", "wheel", "uv"}
