@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from broker.access import access_rules
-from broker.configuration import BrokerConfiguration, BrokerLimits, Load
+from broker.configuration import BrokerConfiguration, BrokerLimits, Listener, Load
 
 application = typer.Typer(
     add_completion=False,
@@ -46,8 +46,7 @@ def configuration(
     )
     limits = BrokerLimits.for_load(load)
     made = BrokerConfiguration(
-        host=host,
-        port=port,
+        listeners=(Listener(host, port),),
         password_file=password_file,
         acl_file=acl_file,
         persistence_folder=folder,

@@ -100,11 +100,31 @@ class BrokerLimits(Struct, frozen=True, kw_only=True):
         return self.max_queued_bytes + self.max_queued_messages * QUEUED_MESSAGE_DISK_BYTES
 
 
-class BrokerConfiguration(Struct, frozen=True, kw_only=True):
-    """Where one Mosquitto listens, which files it uses and what it bounds."""
+class ListenerTls(Struct, frozen=True, kw_only=True):
+    """The PEM files of a TLS listener; with `require_certificate` clients show one of `ca_file`."""
+
+    certificate_file: Path
+    key_file: Path
+    ca_file: Path | None = None
+    require_certificate: bool = False
+
+    def __post_init__(self) -> None:
+        if self.require_certificate and self.ca_file is None:
+            raise ValueError("clients' certificates can be required only with an authority's file")
+
+
+class Listener(Struct, frozen=True):
+    """An address and port; plaintext without `tls`."""
 
     host: str
     port: int
+    tls: ListenerTls | None = None
+
+
+class BrokerConfiguration(Struct, frozen=True, kw_only=True):
+    """Where one Mosquitto listens, which files it uses and what it bounds."""
+
+    listeners: tuple[Listener, ...]
     password_file: Path
     acl_file: Path
     persistence_folder: Path
@@ -117,13 +137,28 @@ class BrokerConfiguration(Struct, frozen=True, kw_only=True):
     def _lines(self) -> list[tuple[str, str | int]]:
         return [
             ("per_listener_settings", "false"),
-            ("listener", f"{self.port} {self.host}"),
-            ("max_connections", self.limits.max_connections),
             *self._access(),
             *self._persistence(),
             *self._bounds(),
             *self._log(),
+            # Last: what follows a listener may be taken for its own.
+            *(line for listener in self.listeners for line in self._listener(listener)),
         ]
+
+    def _listener(self, listener: Listener) -> list[tuple[str, str | int]]:
+        lines: list[tuple[str, str | int]] = [
+            ("listener", f"{listener.port} {listener.host}"),
+            ("max_connections", self.limits.max_connections),
+        ]
+        if listener.tls is not None:
+            lines += [
+                ("certfile", str(listener.tls.certificate_file)),
+                ("keyfile", str(listener.tls.key_file)),
+                ("require_certificate", "true" if listener.tls.require_certificate else "false"),
+            ]
+            if listener.tls.ca_file is not None:
+                lines.append(("cafile", str(listener.tls.ca_file)))
+        return lines
 
     def _access(self) -> list[tuple[str, str | int]]:
         return [

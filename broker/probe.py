@@ -4,6 +4,7 @@ Source: MQTT 5.0, sections 3.1 (CONNECT) and 3.2 (CONNACK).
 """
 
 import socket
+import ssl
 
 ACCEPTED = 0x00
 BAD_CREDENTIALS = 0x86
@@ -20,11 +21,17 @@ class NoBroker(Exception):
 
 
 def connect_reason(
-    host: str, port: int, user: str | None, password: str | None, *, timeout_seconds: float = 2.0
+    host: str,
+    port: int,
+    user: str | None,
+    password: str | None,
+    *,
+    tls: ssl.SSLContext | None = None,
+    timeout_seconds: float = 2.0,
 ) -> int:
     """Connect, leave at once and return the broker's reason code (0x00 is accepted)."""
     try:
-        with socket.create_connection((host, port), timeout=timeout_seconds) as connection:
+        with _connected(host, port, tls, timeout_seconds) as connection:
             connection.sendall(_connect_packet(user, password))
             reason = _connack_reason(connection)
             if reason == ACCEPTED:
@@ -32,6 +39,16 @@ def connect_reason(
             return reason
     except OSError as error:
         raise NoBroker(f"{host}:{port}: {error}") from error
+
+
+def _connected(
+    host: str, port: int, tls: ssl.SSLContext | None, timeout_seconds: float
+) -> socket.socket:
+    plain = socket.create_connection((host, port), timeout=timeout_seconds)
+    if tls is None:
+        return plain
+    # It closes the plain one also where the handshake fails.
+    return tls.wrap_socket(plain, server_hostname=host)
 
 
 def _connect_packet(user: str | None, password: str | None) -> bytes:

@@ -4,11 +4,15 @@ import os
 import pwd
 import shutil
 import signal
+import ssl
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from msgspec import Struct
+
 from broker import access, probe
-from broker.configuration import BrokerConfiguration, BrokerLimits
+from broker.certificates import Authority, Issued
+from broker.configuration import BrokerConfiguration, BrokerLimits, Listener, ListenerTls
 from broker.passwords import password_line
 from stack import StackError
 from stack.process import Process
@@ -23,10 +27,33 @@ class MosquittoMissing(StackError):
     """Raised when no Mosquitto is installed."""
 
 
+class BrokerTls(Struct, frozen=True):
+    """Who signs a broker's certificate, and whether its clients have to show one as well."""
+
+    authority: Authority
+    require_certificate: bool = False
+
+
+class ClientTls(Struct, frozen=True):
+    """The files with which a client connects: whom it trusts and, where asked for, its own."""
+
+    ca_file: Path
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """Return what a client of Python's own takes."""
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if self.certificate_file is not None:
+            context.load_cert_chain(self.certificate_file, self.key_file)
+        return context
+
+
 class Broker(Process):
     """A Mosquitto of one stack; it keeps its port and its state over `kill`, `start`, `restart`.
 
     A device's password comes from the fleet key (telemetry.credentials); the services' are random.
+    With `tls` its one listener speaks TLS, and `client_tls` is what its clients need.
     """
 
     def __init__(
@@ -39,6 +66,7 @@ class Broker(Process):
         fleet_key: str,
         service_passwords: Mapping[str, str],
         limits: BrokerLimits,
+        tls: BrokerTls | None = None,
         environment: Mapping[str, str],
         log_path: Path,
     ) -> None:
@@ -53,9 +81,10 @@ class Broker(Process):
         )
         self.host = host
         self.port = port
+        self._folder = folder
+        self.client_tls = None if tls is None else self._write_client_tls(tls)
         self.configuration = BrokerConfiguration(
-            host=host,
-            port=port,
+            listeners=(Listener(host, port, None if tls is None else self._write_tls(tls)),),
             password_file=folder / "passwords",
             acl_file=folder / "rules.acl",
             persistence_folder=folder,
@@ -94,11 +123,36 @@ class Broker(Process):
         return self._lacks_for(access.INGEST)
 
     def _lacks_for(self, user: str) -> str | None:
+        tls = None if self.client_tls is None else self.client_tls.context()
         try:
-            reason = probe.connect_reason(self.host, self.port, user, self.password(user))
+            reason = probe.connect_reason(self.host, self.port, user, self.password(user), tls=tls)
         except probe.NoBroker as error:
             return str(error)
         return None if reason == probe.ACCEPTED else f"refuses {user} with reason {reason:#x}"
+
+    def _write_tls(self, tls: BrokerTls) -> ListenerTls:
+        certificate_file, key_file = self._write_issued(
+            "server", tls.authority.issue_server([self.host, "localhost"])
+        )
+        return ListenerTls(
+            certificate_file=certificate_file,
+            key_file=key_file,
+            ca_file=self._folder / "ca.crt",
+            require_certificate=tls.require_certificate,
+        )
+
+    def _write_client_tls(self, tls: BrokerTls) -> ClientTls:
+        ca_file = self._folder / "ca.crt"
+        write_private(ca_file, tls.authority.certificate_pem, owner=self.user)
+        if not tls.require_certificate:
+            return ClientTls(ca_file)
+        return ClientTls(ca_file, *self._write_issued("client", tls.authority.issue_client("part")))
+
+    def _write_issued(self, name: str, issued: Issued) -> tuple[Path, Path]:
+        certificate_file, key_file = self._folder / f"{name}.crt", self._folder / f"{name}.key"
+        write_private(certificate_file, issued.certificate_pem, owner=self.user)
+        write_private(key_file, issued.key_pem, owner=self.user)
+        return certificate_file, key_file
 
     def _write_passwords(self) -> None:
         text = "".join(self._lines.values())

@@ -13,14 +13,18 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self, TypeVar
 
+import msgspec
+
 from broker import access
+from broker.certificates import Authority
 from broker.configuration import BrokerLimits
 from stack import StackError
-from stack.broker import Broker
+from stack.broker import Broker, BrokerTls
 from stack.influxdb import Influxd, set_up
 from stack.ports import PortReservation, reserve_port
 from stack.process import GRACE_SECONDS, READY_SECONDS, ROOMS, Process
@@ -103,6 +107,11 @@ class LocalStack:
         """The processes in the order in which they were started."""
         return tuple(self._processes)
 
+    @cached_property
+    def authority(self) -> Authority:
+        """Who signs the certificates of this stack's brokers and of their clients."""
+        return Authority.make("a local stack")
+
     def close(self) -> None:
         """Stop everything in reverse order; a further Ctrl-C meanwhile ends the grace."""
         grace_seconds = self._grace_seconds
@@ -145,8 +154,14 @@ class LocalStack:
         name: str = "broker",
         *,
         limits: BrokerLimits = BrokerLimits(),  # noqa: B008
+        tls: bool = False,
+        require_certificate: bool = False,
     ) -> Broker:
-        """Start a Mosquitto; the other parts talk to the first one unless told otherwise."""
+        """Start a Mosquitto; the other parts talk to the first one unless told otherwise.
+
+        With `tls` it listens for TLS alone, and the parts are told its authority's file. With
+        `require_certificate` they are given a certificate as well, and nobody gets in without one.
+        """
         broker = Broker(
             name,
             self._workspace,
@@ -155,6 +170,9 @@ class LocalStack:
             fleet_key=self.fleet_key,
             service_passwords=self._passwords,
             limits=limits,
+            tls=BrokerTls(self.authority, require_certificate)
+            if tls or require_certificate
+            else None,
             environment=self._environment({}, {}),
             log_path=self._log_path(name),
         )
@@ -312,7 +330,11 @@ class LocalStack:
 
 
 def _address(broker: Broker) -> dict[str, str]:
-    return {"BROKER_HOST": broker.host, "BROKER_PORT": str(broker.port)}
+    told = {"BROKER_HOST": broker.host, "BROKER_PORT": str(broker.port)}
+    if broker.client_tls is not None:
+        files = msgspec.structs.asdict(broker.client_tls)
+        told |= {f"TLS_{name.upper()}": str(path) for name, path in files.items() if path}
+    return told
 
 
 def _fleet_arguments(command: str, fleet: str | Path, devices: int) -> list[str]:

@@ -5,14 +5,15 @@ from typer.testing import CliRunner
 
 from broker.__main__ import application
 from broker.access import access_rules
-from broker.configuration import BrokerConfiguration, BrokerLimits, Load
+from broker.configuration import BrokerConfiguration, BrokerLimits, Listener, ListenerTls, Load
+
+PLAIN = Listener("127.0.0.1", 1883)
 
 
-def _lines(limits: BrokerLimits) -> list[str]:
+def _lines(limits: BrokerLimits, *listeners: Listener) -> list[str]:
     folder = Path("/somewhere")
     configuration = BrokerConfiguration(
-        host="127.0.0.1",
-        port=1883,
+        listeners=listeners or (PLAIN,),
         password_file=folder / "passwords",
         acl_file=folder / "rules.acl",
         persistence_folder=folder,
@@ -33,6 +34,34 @@ def test_it_listens_on_the_given_address_only() -> None:
     listeners = [line for line in _lines(BrokerLimits()) if line.startswith("listener")]
 
     assert listeners == ["listener 1883 127.0.0.1"]
+
+
+def test_a_tls_listener_stands_beside_a_plaintext_one_and_each_has_its_own_lines() -> None:
+    files = ListenerTls(
+        certificate_file=Path("/tls/server.crt"),
+        key_file=Path("/tls/server.key"),
+        ca_file=Path("/tls/ca.crt"),
+        require_certificate=True,
+    )
+
+    text = "\n".join(_lines(BrokerLimits(), PLAIN, Listener("0.0.0.0", 8883, files)))
+
+    before, plain, encrypted = text.split("listener ")[-3:]
+    assert plain == "1883 127.0.0.1\nmax_connections 12000\n"
+    assert encrypted.splitlines() == [
+        "8883 0.0.0.0",
+        "max_connections 12000",
+        "certfile /tls/server.crt",
+        "keyfile /tls/server.key",
+        "require_certificate true",
+        "cafile /tls/ca.crt",
+    ]
+    assert "file /tls" not in before
+
+
+def test_clients_certificates_are_not_required_without_an_authority_that_signs_them() -> None:
+    with pytest.raises(ValueError, match="authority"):
+        ListenerTls(certificate_file=Path("a"), key_file=Path("b"), require_certificate=True)
 
 
 def test_a_payload_of_the_largest_size_fits_into_a_packet_with_the_longest_topic() -> None:
