@@ -1,10 +1,11 @@
 """The API's command line: `python -m api`."""
 
-import ipaddress
 import sys
 
 import typer
 
+from api import keys_commands
+from api.access import check_settings, is_loopback
 from api.server import Server
 from api.settings import ApiSettings
 from api.wiring import open_settings_store
@@ -15,6 +16,7 @@ application = typer.Typer(
     add_completion=False,
     help="Answer over HTTP what the store holds, and show it on the live page.",
 )
+application.add_typer(keys_commands.application, name="keys")
 
 
 @application.callback(invoke_without_command=True)
@@ -29,24 +31,18 @@ def run() -> None:
     """Serve until SIGTERM or Ctrl-C; settings come from the environment (docs/settings.md)."""
     try:
         settings = ApiSettings.load()
+        check_settings(settings)
         open_settings_store(settings).close()
     except SettingError as error:
         print(f"api: {error}", file=sys.stderr)
         raise typer.Exit(2) from error
     log.configure("api", settings)
-    if not _is_loopback(settings.http_host):
+    if settings.open and not is_loopback(settings.http_host):
         log.get(__name__).warning(
-            "the API asks for no key: whoever reaches it may read everything",
+            "API_OPEN: no key is asked for, whoever reaches it may read everything",
             http_host=settings.http_host,
         )
     Server(settings).run()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def main() -> None:

@@ -5,10 +5,13 @@ import time
 from flask import Flask, Response, g, request
 
 from api import problems
+from api.access import Access
 from api.answers import with_headers
 from api.cache import AnswerCache
+from api.drain import Drain
 from api.figures import Figures
 from api.questions import Questions
+from api.readiness_log import ReadinessLog
 from api.room import EXTENSION, Room, room
 from api.routes import delivery, devices, fleet, health, latest, page, readings
 from api.settings import ApiSettings
@@ -29,6 +32,7 @@ def create_app(settings: ApiSettings, store: Store, board: StatusBoard) -> Flask
         app.register_blueprint(module.blueprint)
     problems.register(app)
     app.before_request(_start)
+    app.before_request(_check_access)
     app.after_request(_finish)
     return app
 
@@ -40,11 +44,16 @@ def _room(settings: ApiSettings, store: Store, board: StatusBoard) -> Room:
         max_answers=settings.max_cached_answers,
         wait_seconds=settings.store_timeout_seconds,
     )
-    return Room(settings, Questions(store, cache, figures), board, figures, cache)
+    questions, access = Questions(store, cache, figures), Access(settings, figures)
+    return Room(settings, questions, board, figures, cache, access, Drain(), ReadinessLog())
 
 
 def _start() -> None:
     g.started = time.perf_counter()
+
+
+def _check_access() -> None:
+    room().access.check()
 
 
 def _finish(response: Response) -> Response:

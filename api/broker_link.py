@@ -1,6 +1,7 @@
 """The API's connection to the broker: it hears devices' states and publishes its own figures."""
 
 import random
+import secrets
 import threading
 from collections.abc import Callable, Iterable
 
@@ -65,7 +66,9 @@ class BrokerLink:
     def _make_client(self) -> Client:
         client = Client(
             CallbackAPIVersion.VERSION2,
-            client_id=self._settings.client_id,
+            # In a rolling update the next task of a slot is there before this one goes: with one id
+            # they would throw each other out. There is no session that an id would have to find.
+            client_id=f"{self._settings.client_id}-{secrets.token_hex(4)}",
             protocol=MQTTProtocolVersion.MQTTv5,
         )
         if self._settings.password is not None:

@@ -4,13 +4,15 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args
 
 from api.cache import AnswerCache
 from api.status_board import StatusBoard
 from telemetry.metrics import Sample
 
 SERVICE = "api"
+
+Refusal = Literal["missing", "unknown", "scope", "device"]
 
 Answer = TypeVar("Answer")
 
@@ -22,6 +24,7 @@ class Figures:
         self._lock = threading.Lock()
         self._requests: Counter[tuple[str, str]] = Counter()
         self._request_seconds: defaultdict[str, float] = defaultdict(float)
+        self._refusals: Counter[str] = Counter()
         self._store_queries = 0
         self._store_failures = 0
         self._store_seconds = 0.0
@@ -31,6 +34,11 @@ class Figures:
         with self._lock:
             self._requests[route, f"{status // 100}xx"] += 1
             self._request_seconds[route] += seconds
+
+    def count_refusal(self, reason: Refusal) -> None:
+        """Count a request that was refused for its key, or for want of one."""
+        with self._lock:
+            self._refusals[reason] += 1
 
     def timed(self, ask: Callable[[], Answer]) -> Answer:
         """Ask the store, counting the question and its time."""
@@ -50,11 +58,15 @@ class Figures:
         """Yield everything counted so far."""
         with self._lock:
             requests, seconds = dict(self._requests), dict(self._request_seconds)
+            refusals = dict(self._refusals)
         for (route, status), count in sorted(requests.items()):
             labels = {"route": route, "status": status}
             yield Sample("requests", count, "Requests answered.", labels)
         for route, total in sorted(seconds.items()):
             yield Sample("request_seconds", total, "Time spent on them.", {"route": route})
+        for reason in get_args(Refusal):
+            count, labels = refusals.get(reason, 0), {"reason": reason}
+            yield Sample("refused_requests", count, "Refused for want of a key.", labels)
         yield Sample("store_queries", self._store_queries, "Questions put to the store.")
         yield Sample("store_failures", self._store_failures, "Questions that the store failed.")
         yield Sample("store_seconds", self._store_seconds, "Time spent waiting for the store.")

@@ -30,13 +30,20 @@ class Problem(Exception):
     """Raised when a request cannot be answered; says what the asker can do about it."""
 
     def __init__(
-        self, status: int, detail: str, *, name: str = "", parameter: str | None = None
+        self,
+        status: int,
+        detail: str,
+        *,
+        name: str = "",
+        parameter: str | None = None,
+        challenge: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.type = f"urn:denyut:problem:{name}" if name else "about:blank"
         self.parameter = parameter
+        self.challenge = challenge
 
 
 class BadParameter(Problem):
@@ -53,6 +60,22 @@ class UnknownDevice(Problem):
         super().__init__(404, f"No device {device!r} is known.", name="unknown-device")
 
 
+class KeyWanted(Problem):
+    """Raised when a request brings no key that is in force; 401 (RFC 6750, 3)."""
+
+    def __init__(self, detail: str, error: str = "") -> None:
+        challenge = 'Bearer realm="denyut"' + (f', error="{error}"' if error else "")
+        super().__init__(401, detail, name="key-wanted", challenge=challenge)
+
+
+class NotAllowed(Problem):
+    """Raised when a key is in force and not for this; 403 (RFC 6750, 3.1)."""
+
+    def __init__(self, detail: str, scope: str) -> None:
+        challenge = f'Bearer realm="denyut", error="insufficient_scope", scope="{scope}"'
+        super().__init__(403, detail, name="not-allowed", challenge=challenge)
+
+
 def problem_response(problem: Problem) -> Response:
     """Return a problem as a response."""
     details = ProblemDetails(
@@ -62,7 +85,10 @@ def problem_response(problem: Problem) -> Response:
         problem.detail,
         UNSET if problem.parameter is None else problem.parameter,
     )
-    return Response(msgspec.json.encode(details), problem.status, content_type=CONTENT_TYPE)
+    response = Response(msgspec.json.encode(details), problem.status, content_type=CONTENT_TYPE)
+    if problem.challenge is not None:
+        response.headers["WWW-Authenticate"] = problem.challenge
+    return response
 
 
 def register(app: Flask) -> None:

@@ -6,10 +6,13 @@ from typing import cast
 from flask import current_app
 from msgspec import Struct
 
+from api.access import Access
 from api.cache import AnswerCache
+from api.drain import Drain
 from api.figures import Figures
 from api.problems import UnknownDevice
 from api.questions import Questions
+from api.readiness_log import ReadinessLog
 from api.roster import Device, roster
 from api.settings import ApiSettings
 from api.status_board import StatusBoard
@@ -27,6 +30,9 @@ class Room(Struct, frozen=True):
     board: StatusBoard
     figures: Figures
     cache: AnswerCache
+    access: Access
+    drain: Drain
+    readiness_log: ReadinessLog
 
     def devices(self) -> Mapping[str, Device]:
         """Return every known device by name, in order of names."""
@@ -46,8 +52,9 @@ class Room(Struct, frozen=True):
         return self.figures.samples(self.cache, self.board)
 
     def checks(self) -> Mapping[str, Check]:
-        """Return what the API depends on, by name."""
-        return {"store": self.questions.check, "broker": self.board.check}
+        """Return what readiness depends on, by name."""
+        checks = {"store": self.questions.check, "broker": self.board.check}
+        return {**checks, "service": self.drain.check} if self.drain.has_begun else checks
 
 
 def room() -> Room:

@@ -19,12 +19,32 @@ class ApiSettings(StoreSettings, frozen=True, kw_only=True):
     ] = 5.0
     http_host: Annotated[
         str,
-        Meta(
-            description="the address to listen on; the API asks for no key, so that whoever "
-            "reaches it may read everything: keep it to loopback"
-        ),
+        Meta(description="the address to listen on; any but a loopback one wants `API_KEYS_FILE`"),
     ] = "127.0.0.1"
     http_port: Annotated[int, Meta(ge=0, le=65_535, description="the port; 0 is a free one")] = 8080
+    keys_file: Annotated[
+        str,
+        Meta(
+            description="the file of API keys (`python -m api keys`), read again when it changes; "
+            "without one nobody is asked for a key"
+        ),
+    ] = ""
+    open: Annotated[
+        bool,
+        Meta(
+            description="let everybody who reaches the API read everything, without a key, also "
+            "where that is not only this machine"
+        ),
+    ] = False
+    drain_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=600,
+            description="how long it goes on answering after SIGTERM, with `/readyz` at 503, so "
+            "that what stands in front sends to others first",
+        ),
+    ] = 3.0
     threads: Annotated[
         int, Meta(ge=1, le=128, description="how many requests are answered at once")
     ] = 8
@@ -35,7 +55,8 @@ class ApiSettings(StoreSettings, frozen=True, kw_only=True):
         Secret | None, Meta(description="its password; without one it connects anonymously")
     ] = None
     client_id: Annotated[
-        Name, Meta(description="its MQTT client id and its device name among own figures")
+        Name,
+        Meta(description="its device name among own figures, and how its MQTT client id begins"),
     ] = "api-1"
     figures_interval_ms: Annotated[
         int, Meta(ge=100, le=3_600_000, description="how often its own figures are published")

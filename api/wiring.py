@@ -6,7 +6,8 @@ from flask import Flask
 
 from api.app import create_app
 from api.broker_link import BrokerLink
-from api.room import EXTENSION
+from api.drain import Drain
+from api.room import EXTENSION, Room
 from api.settings import ApiSettings
 from api.status_board import StatusBoard
 from telemetry.store import Store
@@ -30,6 +31,12 @@ class RunningApi:
         link = BrokerLink(settings, board, app.extensions[EXTENSION].samples)
         link.start()
         return cls(app, store, link)
+
+    @property
+    def drain(self) -> Drain:
+        """Whether it is on its way out."""
+        room: Room = self.app.extensions[EXTENSION]
+        return room.drain
 
     def stop(self) -> None:
         """Disconnect from the broker and let go of the store."""

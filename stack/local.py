@@ -211,6 +211,8 @@ class LocalStack:
     ) -> Service:
         """Start the API, on a free port unless one is given."""
         told = {**self._store("api"), **self._mqtt(access.API, client_id, broker)}
+        # Nothing stands in front that would have to be told first.
+        told["DRAIN_SECONDS"] = "0"
         service = Service(["api"], self._place("API", client_id, told, settings, port))
         return self._start(service, ready_seconds)
 

@@ -19,8 +19,14 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """Say whether the store and the broker answer; 503 where one does not."""
+    """Say whether the store and the broker answer; 503 where one does not.
+
+    What is wrong with them may hold addresses: it is for those with a key, and for the log.
+    """
     ready, words = readiness(room().checks())
+    room().readiness_log.note(words)
+    if not room().access.is_known():
+        words = {name: word if word == "ok" else "not ok" for name, word in words.items()}
     return json_response({"ready": ready, "checks": words}, 200 if ready else 503)
 
 

@@ -1,5 +1,7 @@
 // Questions to the API, with a time-out, and its problems (RFC 9457) as errors.
 
+import { keyHeaders } from "./key.js";
+
 const TIMEOUT_MS = 8000;
 
 export class Unreachable extends Error {}
@@ -18,7 +20,7 @@ export async function ask(path, parameters = {}) {
   try {
     response = await fetch(query ? `${path}?${query}` : path, {
       signal: AbortSignal.timeout(TIMEOUT_MS),
-      headers: { Accept: "application/json" },
+      headers: { Accept: "application/json", ...keyHeaders() },
       cache: "no-store",
     });
     const answer = await response.json();

@@ -7,6 +7,7 @@ import * as devices from "./devices.js";
 import { byId, show, write } from "./dom.js";
 import { showFleet, showMissing } from "./fleet.js";
 import { clock } from "./format.js";
+import * as key from "./key.js";
 import { Poll } from "./poll.js";
 
 const EVERY_MS = 1000;
@@ -28,9 +29,11 @@ async function round() {
     show(byId("device"), device.chosenDevice() !== null);
     await showChosen();
     lastAnswerMs = Date.parse(fleet.time);
+    key.accepted();
     say("live", `Live · ${clock(lastAnswerMs)}`, "");
   } catch (error) {
-    complain(error);
+    if (error.status === 401 || error.status === 403) askForKey(error);
+    else complain(error);
   }
 }
 
@@ -43,6 +46,13 @@ async function showChosen() {
     history.replaceState(null, "", " ");
     device.choose(null);
   }
+}
+
+// There is nothing to ask until somebody gives a key.
+function askForKey(error) {
+  poll.rest();
+  key.ask(error.message);
+  say("waiting", "Key needed", "");
 }
 
 function complain(error) {
@@ -69,4 +79,5 @@ devices.listen(() => poll.now(), (name) => {
   poll.now();
 });
 device.listen(() => poll.now());
+key.listen(() => poll.wake());
 poll.now();

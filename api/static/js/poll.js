@@ -7,13 +7,14 @@ export class Poll {
     this.timer = undefined;
     this.running = false;
     this.again = false;
+    this.resting = false;
     document.addEventListener("visibilitychange", () => this.now());
   }
 
   // Begins a round at once, or right after the one that is under way.
   async now() {
     clearTimeout(this.timer);
-    if (document.hidden) return;
+    if (document.hidden || this.resting) return;
     if (this.running) {
       this.again = true;
       return;
@@ -24,6 +25,16 @@ export class Poll {
     this.running = false;
     const left = this.again ? 0 : this.everyMs - (performance.now() - started);
     this.again = false;
-    this.timer = setTimeout(() => this.now(), Math.max(0, left));
+    if (!this.resting) this.timer = setTimeout(() => this.now(), Math.max(0, left));
+  }
+
+  // Begins no further round until it is woken.
+  rest() {
+    this.resting = true;
+  }
+
+  wake() {
+    this.resting = false;
+    this.now();
   }
 }

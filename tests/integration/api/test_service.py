@@ -154,6 +154,9 @@ def run(**environment: str) -> subprocess.CompletedProcess[str]:
         ("API_CLIENT_ID", "a b", "API_CLIENT_ID"),
         ("API_STORE_URL", "mysql://x", "sqlite:///PATH"),
         ("API_PASSWORD_FILE", "/nowhere", "cannot be read"),
+        ("API_HTTP_HOST", "0.0.0.0", "API_KEYS_FILE is not set"),
+        ("API_KEYS_FILE", "/nowhere", "cannot be read"),
+        ("API_DRAIN_SECONDS", "-1", "a number from 0 to 600"),
     ],
 )
 def test_a_bad_setting_is_one_line_and_exit_code_2(

@@ -1,0 +1,124 @@
+"""Who may ask: the key that a request brings, checked before any route is reached."""
+
+import ipaddress
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from flask import Request, current_app, request
+
+from api import key_file
+from api.figures import Figures
+from api.key_file import KeyFile
+from api.keys import KeyEntry, Scope
+from api.problems import KeyWanted, NotAllowed
+from api.settings import ApiSettings
+from telemetry.settings import SettingError
+
+# Where no key is asked for: what tells nothing of devices, and the page that asks for one.
+_OPEN_BLUEPRINTS = frozenset({"health", "page"})
+_OPEN_ENDPOINTS = frozenset({"static"})
+_GUARDED_PATH = "/v1"
+_NEEDED_SCOPE = "_denyut_needed_scope"
+
+View = TypeVar("View", bound=Callable[..., object])
+
+
+def check_settings(settings: ApiSettings) -> None:
+    """Raise SettingError where the API would be open to others by oversight, or to nobody."""
+    if settings.keys_file:
+        if settings.open:
+            raise SettingError("API_OPEN and API_KEYS_FILE are both set: keep one of them")
+        try:
+            key_file.load(Path(settings.keys_file))
+        except SettingError as error:
+            raise SettingError(f"API_KEYS_FILE={error}") from error
+    elif not settings.open and not is_loopback(settings.http_host):
+        raise SettingError(
+            f"API_HTTP_HOST={settings.http_host!r} is not loopback and API_KEYS_FILE is not set: "
+            "name a file of keys (made by `python -m api keys make --name NAME --scope read "
+            "--file FILE`), or set API_OPEN=true to let everybody read everything"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def needs(scope: Scope) -> Callable[[View], View]:
+    """Say which scope a view needs, where that is another than `read`."""
+
+    def mark(view: View) -> View:
+        setattr(view, _NEEDED_SCOPE, scope)
+        return view
+
+    return mark
+
+
+class Access:
+    """The gate: open to all where no file of keys is named."""
+
+    def __init__(self, settings: ApiSettings, figures: Figures) -> None:
+        self._keys = KeyFile(Path(settings.keys_file)) if settings.keys_file else None
+        self._figures = figures
+
+    def is_known(self) -> bool:
+        """Whether the one who asks may be told more than a stranger."""
+        return self._keys is None or self._entry(self._keys) is not None
+
+    def check(self) -> None:
+        """Let a request pass, or raise KeyWanted or NotAllowed."""
+        if self._keys is None or _is_open_to_all():
+            return
+        entry = self._entry(self._keys)
+        if entry is None:
+            raise self._wanted()
+        scope = _needed_scope()
+        if scope not in entry.scopes:
+            self._figures.count_refusal("scope")
+            raise NotAllowed(f"This key has not the scope {scope!r}.", scope)
+        self._check_devices(entry, scope)
+
+    def _check_devices(self, entry: KeyEntry, scope: Scope) -> None:
+        # A route over many devices would have to leave some out: such a key has no use of it yet.
+        device = (request.view_args or {}).get("device")
+        if entry.is_limited and (device is None or not entry.may_see(device)):
+            self._figures.count_refusal("device")
+            raise NotAllowed("This key is for other devices only, asked for one by one.", scope)
+
+    def _wanted(self) -> KeyWanted:
+        if given_key(request) is None:
+            self._figures.count_refusal("missing")
+            return KeyWanted("A key is needed: `Authorization: Bearer dnyt_…`, or `X-API-Key`.")
+        self._figures.count_refusal("unknown")
+        return KeyWanted("This key is not known, or was revoked.", "invalid_token")
+
+    @staticmethod
+    def _entry(keys: KeyFile) -> KeyEntry | None:
+        key = given_key(request)
+        return None if key is None else keys.keyring().entry(key)
+
+
+def given_key(request: Request) -> str | None:
+    """Return the key that a request brings, or None."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return request.headers.get("X-API-Key", "").strip() or None
+
+
+def _is_open_to_all() -> bool:
+    if request.url_rule is None:  # no route: what is refused under /v1 tells a stranger nothing
+        path = request.path
+        return path != _GUARDED_PATH and not path.startswith(f"{_GUARDED_PATH}/")
+    return request.endpoint in _OPEN_ENDPOINTS or request.blueprint in _OPEN_BLUEPRINTS
+
+
+def _needed_scope() -> Scope:
+    view = current_app.view_functions.get(request.endpoint or "")
+    scope: Scope = getattr(view, _NEEDED_SCOPE, "read")
+    return scope
