@@ -11,7 +11,10 @@ from pathlib import Path
 
 from stack import StackError
 from stack.process import Process
-from stack.setup.influxdb import InfluxSetup, Plan
+from stack.setup.influxdb import InfluxSetup
+from stack.setup.plan import Plan
+from stack.setup.server import Server
+from stack.setup.tokens import TokenFolder
 from stack.workspace import write_private
 from telemetry.settings import Secret
 
@@ -60,10 +63,11 @@ def set_up(url: str, folder: Path, tokens: Path) -> None:
     operator_token, admin_password = (
         _kept_secret(folder / name) for name in ("operator-token", "admin-password")
     )
-    setup = InfluxSetup(url, operator_token, Plan())
-    for _change in setup.apply(tokens, admin_password):
+    plan = Plan()
+    server = Server(url, operator_token, plan.org)
+    for _change in InfluxSetup(server, plan).apply(TokenFolder(tokens), admin_password):
         pass
-    setup.close()
+    server.close()
 
 
 def _kept_secret(path: Path) -> Secret:

@@ -6,7 +6,11 @@ from influxdb_client import InfluxDBClient
 
 from stack import StackError
 from stack.influxdb import set_up
+from stack.setup.authorizations import Authorizations
+from stack.setup.server import Server
+from telemetry.settings import Secret
 
+_ORG = "denyut"
 _BUCKET = "telemetry"
 
 
@@ -19,14 +23,11 @@ class InfluxAdmin:
 
     def revoke_token(self, service: str) -> None:
         """Revoke a service's token; its file stays as it is."""
-        with self._client() as client:
-            api = client.authorizations_api()
-            name = f"denyut {_BUCKET} {service}"  # as stack/setup/influxdb.py describes it
-            found = [one for one in api.find_authorizations() if one.description == name]
-            if not found:
+        server = Server(self._url, Secret(self._operator_token()), _ORG)
+        with server.errors():
+            if not Authorizations(server, _BUCKET).forget(service):
                 raise StackError(f"InfluxDB knows no token of {service!r}")
-            for one in found:
-                api.delete_authorization(one)
+        server.close()
 
     def delete_bucket(self) -> None:
         """Delete the bucket of readings, with all that is in it."""
@@ -39,5 +40,7 @@ class InfluxAdmin:
         set_up(self._url, self._folder, self._folder / "tokens")
 
     def _client(self) -> InfluxDBClient:
-        token = (self._folder / "operator-token").read_text()
-        return InfluxDBClient(url=self._url, token=token, org="denyut")
+        return InfluxDBClient(url=self._url, token=self._operator_token(), org=_ORG)
+
+    def _operator_token(self) -> str:
+        return (self._folder / "operator-token").read_text()

@@ -1,4 +1,4 @@
-"""The set-up's command line: `denyut-setup influxdb`, `denyut-setup rollup`."""
+"""The set-up's command line: `denyut-setup influxdb`, `exchange`, `rollup`."""
 
 import sys
 from collections.abc import Iterator
@@ -7,13 +7,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.progress import track
 
-from stack.setup.influxdb import InfluxSetup, SetupError
+from stack.setup.exchange import exchange
+from stack.setup.influxdb import InfluxSetup
+from stack.setup.secrets_in import ExchangeRequest, read_object
+from stack.setup.server import Server, SetupError
 from stack.setup.settings import SetupSettings
-from telemetry.settings import SettingError
+from stack.setup.tokens import TokenFolder
+from telemetry.settings import Secret, SettingError
 
 application = typer.Typer(
     add_completion=False,
@@ -32,13 +37,24 @@ def influxdb(
     """Make organisation, buckets, downsampling tasks and tokens; a second run changes nothing."""
     with _one_line_errors():
         settings = SetupSettings.load()
-        setup = InfluxSetup(settings.url, settings.operator_token, settings.plan())
         changes = 0
-        for change in setup.apply(tokens, settings.admin_password):
-            print(change)
-            changes += 1
-        setup.close()
+        with _server(settings) as server:
+            setup = InfluxSetup(server, settings.plan())
+            for change in setup.apply(TokenFolder(tokens), settings.admin_password):
+                print(change)
+                changes += 1
     print("every token does what it may, and nothing else" + ("" if changes else "; no change"))
+
+
+@application.command("exchange")
+def exchange_secrets() -> None:
+    """Do the same without files: secrets come by standard input and go by standard output."""
+    with _one_line_errors():
+        request = read_object(sys.stdin.buffer, ExchangeRequest)
+        settings = SetupSettings.load(operator_token=Secret(request.operator_token))
+        with _server(settings) as server:
+            answer = exchange(server, settings.plan(), request, settings.wait_seconds, _progress)
+    print(msgspec.json.encode(answer).decode())
 
 
 @application.command("rollup")
@@ -50,20 +66,32 @@ def roll_up(
     """Make minutes and hours again, as after readings that came more than an hour late."""
     with _one_line_errors():
         settings = SetupSettings.load()
-        setup = InfluxSetup(settings.url, settings.operator_token, settings.plan())
         since = start.replace(tzinfo=UTC) if start.tzinfo is None else start
         expected = int((datetime.now(UTC) - since).total_seconds() // 3600) + 1
         console = Console(stderr=True)
-        shown = track(
-            setup.roll_up(since),
-            "hours",
-            expected,
-            console=console,
-            disable=not console.is_terminal,
-        )
-        hours = sum(1 for _hour in shown)
-        setup.close()
+        with _server(settings) as server:
+            shown = track(
+                InfluxSetup(server, settings.plan()).roll_up(since),
+                "hours",
+                expected,
+                console=console,
+                disable=not console.is_terminal,
+            )
+            hours = sum(1 for _hour in shown)
     print(f"{hours} hours are made again")
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _server(settings: SetupSettings) -> Iterator[Server]:
+    server = Server(settings.url, settings.operator_token, settings.org)
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from stack.setup.influxdb import Plan
+from stack.setup.plan import Plan
 from telemetry.reading import Name
 from telemetry.settings import Secret, Settings
 
@@ -26,6 +26,10 @@ class SetupSettings(Settings, frozen=True, kw_only=True):
     retention_days: Annotated[
         int, Meta(ge=1, le=36_500, description="how long readings are kept")
     ] = 30
+
+    wait_seconds: Annotated[
+        float, Meta(ge=0, le=3600, description="how long `exchange` waits for InfluxDB to answer")
+    ] = 60.0
 
     def plan(self) -> Plan:
         """Return what there shall be."""

@@ -8,7 +8,10 @@ import pytest
 from influxdb_client import InfluxDBClient
 
 from stack.local import LocalStack
-from stack.setup.influxdb import InfluxSetup, Plan
+from stack.setup.influxdb import InfluxSetup
+from stack.setup.plan import Plan
+from stack.setup.server import Server
+from stack.setup.tokens import TokenFolder
 from telemetry.settings import Secret
 from telemetry.store import Store
 from telemetry.store.influxdb import InfluxStore
@@ -42,13 +45,15 @@ def operator_token(local: LocalStack) -> Secret:
     return Secret((local.folder / "influxdb" / "operator-token").read_text())
 
 
-def set_up(local: LocalStack, plan: Plan, tokens: Path) -> list[str]:
+def set_up(
+    local: LocalStack, plan: Plan, tokens: Path, *, operator: Secret | None = None
+) -> list[str]:
     """Apply a plan to a server that is set up already; return what was changed."""
-    setup = InfluxSetup(local.store_url, operator_token(local), plan)
+    server = Server(local.store_url, operator or operator_token(local), plan.org)
     try:
-        return list(setup.apply(tokens, None))
+        return list(InfluxSetup(server, plan).apply(TokenFolder(tokens), None))
     finally:
-        setup.close()
+        server.close()
 
 
 def fresh_influx_store(local: LocalStack) -> InfluxStore:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stack.local import LocalStack
-from stack.setup.influxdb import Plan
+from stack.setup.plan import Plan
 from telemetry.lineprotocol import format_line
 from telemetry.reading import Reading, Value
 from telemetry.settings import Secret

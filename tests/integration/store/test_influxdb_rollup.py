@@ -11,7 +11,9 @@ from influxdb_client import InfluxDBClient
 
 from stack.local import LocalStack
 from stack.setup import rollup
-from stack.setup.influxdb import InfluxSetup, Plan
+from stack.setup.influxdb import InfluxSetup
+from stack.setup.plan import Plan
+from stack.setup.server import Server
 from telemetry.reading import Reading, Value
 from telemetry.store import Aggregate, Bucket, Selection
 from telemetry.store.influxdb import InfluxStore
@@ -33,14 +35,15 @@ class Downsampled:
         self.plan = plan
         place = Place(local.store_url, plan.org, plan.bucket)
         self.store = InfluxStore(place, operator_token(local))
-        self._setup = InfluxSetup(local.store_url, operator_token(local), plan)
+        self._server = Server(local.store_url, operator_token(local), plan.org)
+        self._setup = InfluxSetup(self._server, plan)
 
     def roll_up(self, start_ms: int = OLD_MS) -> None:
         assert list(self._setup.roll_up(datetime.fromtimestamp(start_ms / 1000, UTC)))
 
     def close(self) -> None:
         self.store.close()
-        self._setup.close()
+        self._server.close()
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import pytest
 from influxdb_client import InfluxDBClient
 
 from stack.local import LocalStack
-from stack.setup.influxdb import InfluxSetup, Plan, SetupError
+from stack.setup.plan import Plan
+from stack.setup.server import SetupError
 from telemetry.reading import Reading
 from telemetry.settings import Secret
 from telemetry.store import StoreMisconfigured, StoreUnavailable
@@ -167,10 +168,8 @@ def test_a_changed_retention_is_taken_over(
 
 
 def test_a_wrong_operator_token_is_named(influxdb: LocalStack, plan: Plan, tmp_path: Path) -> None:
-    setup = InfluxSetup(influxdb.store_url, Secret("nonsense"), plan)
-
     with pytest.raises(SetupError, match="401: unauthorized access"):
-        list(setup.apply(tmp_path, None))
+        set_up(influxdb, plan, tmp_path, operator=Secret("nonsense"))
 
 
 def test_the_command_line_says_what_it_did_and_what_is_wrong(
