@@ -2,55 +2,26 @@
 
 import math
 import re
-import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import pytest
 from paho.mqtt import publish
 from paho.mqtt.enums import MQTTProtocolVersion
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 
 from stack.broker import Broker
 from stack.local import LocalStack
 from stack.services import Service
 from telemetry.reading import Reading, Value
 from telemetry.store import Store
+from tests.e2e.browsing import LOWEST_CONTRAST, OpenPage, Scheme
 from tests.eventually import eventually
 
 DEVICES = 30
 PAST_SECONDS = 90
-ARGUMENTS = [
-    *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-]
-# The smallest contrast of any visible text with what lies behind it (WCAG 2.2, 1.4.3).
-LOWEST_CONTRAST = """() => {
-  const parts = (css) => css.match(/[\\d.]+/g).map(Number);
-  const light = (css) => parts(css).slice(0, 3)
-    .map((part) => part / 255)
-    .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, part, index) => sum + part * [0.2126, 0.7152, 0.0722][index], 0);
-  const behind = (node) => {
-    const css = getComputedStyle(node).backgroundColor;
-    return parts(css)[3] === 0 && node.parentElement ? behind(node.parentElement) : css;
-  };
-  const contrasts = [...document.querySelectorAll("body *")]
-    .filter((node) => [...node.childNodes].some(
-      (child) => child.nodeType === Node.TEXT_NODE && child.textContent.trim()))
-    .filter((node) => node.checkVisibility())
-    .map((node) => {
-      const style = getComputedStyle(node);
-      const isSvg = node instanceof SVGElement;
-      const pair = [light(isSvg ? style.fill : style.color), light(behind(node))];
-      const [darker, lighter] = pair.sort((one, other) => one - other);
-      return [(lighter + 0.05) / (darker + 0.05), `${node.tagName} ${node.textContent}`];
-    });
-  return contrasts.sort((one, other) => one[0] - other[0])[0];
-}"""
 
 
 class Pipeline:
@@ -121,16 +92,6 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    assert chromium is not None, "Chromium is not installed: apt-get install chromium"
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield launched
-        launched.close()
-
-
 @pytest.fixture
 def store(local: LocalStack) -> Iterator[Store]:
     store = local.open_store(read_only=False)
@@ -169,43 +130,6 @@ def alive(store: Store, api: Service) -> Iterator[Service]:
         pipeline.write_second(start_ms + second * 1_000)
     with pipeline.running():
         yield api
-
-
-Scheme = Literal["light", "dark"]
-OpenPage = Callable[..., Page]
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[OpenPage]:
-    """Open the page; fail at the end if it logged an error or asked anybody but the API."""
-    contexts, troubles = [], []
-
-    def open_it(api: Service, *, width: int = 1280, scheme: Scheme = "light") -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce"
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on(
-            "console",
-            lambda line: (
-                troubles.append(line.text)
-                if line.type in ("error", "warning") and "ERR_CONNECTION_REFUSED" not in line.text
-                else None
-            ),
-        )
-        page.on(
-            "request",
-            lambda asked: None if asked.url.startswith(api.url) else troubles.append(asked.url),
-        )
-        page.goto(f"{api.url}/")
-        return page
-
-    yield open_it
-    for context in contexts:
-        context.close()
-    assert troubles == []
 
 
 def drawn(line: Locator) -> str:
