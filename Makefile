@@ -21,7 +21,7 @@ SERVICES := broker sensors ingest api setup
 UNUSED   := --no-emit-package pbr --no-emit-package setuptools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check faults bench tools format lock docs screenshots clean mosquitto chromium
+.PHONY: help demo run test check faults bench tools images format lock docs screenshots clean mosquitto chromium
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ bench: mosquitto $(DEV) ## the measurements, into build/bench.json [ROWS=name]
 
 tools: ## bring influxd here, which tests and STORE=influxdb need: on PATH, cached, or built
 	@stack/tools/influxd.sh
+
+images: $(RUNTIME) ## each service's image, on the Docker engine that answers [VERSION= BASE= REGISTRY= PUSH=1]
+	@$(BIN)/python -m stack.images $(if $(VERSION),--version "$(VERSION)") $(if $(BASE),--base "$(BASE)") \
+		$(if $(REGISTRY),--registry "$(REGISTRY)") $(if $(PUSH),--push)
 
 format: $(DEV) ## format the code, and mend what the linter can
 	@$(BIN)/ruff check --quiet --fix-only .

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Brings what a command needs onto this machine: install.sh runtime | dev | lock | mosquitto | chromium
+# Brings what a command needs onto this machine:
+# install.sh runtime | dev | lock | mosquitto | chromium | docker
 #
 # Python packages go into .venv, from the lock and checked against its hashes. Programs come from
 # Debian's packages where we are root; else one line says what to install, with exit code 2.
@@ -42,6 +43,17 @@ need_mosquitto() {
     PATH=$PATH:/usr/sbin:/usr/local/sbin command -v mosquitto >/dev/null && return
     need mosquitto mosquitto
     if [ -d /run/systemd/system ]; then systemctl disable --quiet mosquitto; fi
+}
+
+# An engine for tests, which start it themselves, and what makes images where no hub has them for us.
+need_docker() {
+    need iptables iptables
+    need debootstrap debootstrap
+    if ! PATH=$PATH:/usr/sbin:/usr/local/sbin command -v dockerd >/dev/null; then
+        need dockerd docker.io
+        if [ -d /run/systemd/system ]; then systemctl disable --quiet docker docker.socket; fi
+    fi
+    need docker docker-cli
 }
 
 need_python() {
@@ -87,5 +99,6 @@ case "${1:-}" in
     lock) from_lock lock ;;
     mosquitto) need_mosquitto ;;
     chromium) need chromium chromium ;;
-    *) refuse "usage: $0 runtime | dev | lock | mosquitto | chromium" ;;
+    docker) need_docker ;;
+    *) refuse "usage: $0 runtime | dev | lock | mosquitto | chromium | docker" ;;
 esac
