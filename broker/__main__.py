@@ -1,4 +1,4 @@
-"""The broker's command line: `python -m broker configuration` prints a mosquitto.conf."""
+"""The broker's command line: `python -m broker serve` is the container's entry point."""
 
 import sys
 from pathlib import Path
@@ -6,18 +6,39 @@ from typing import Annotated
 
 import typer
 
+from broker import certificate_commands, serving
 from broker.access import access_rules
+from broker.commands import one_line_errors
 from broker.configuration import BrokerConfiguration, BrokerLimits, Listener, Load
+from broker.devices import parse_devices
+from broker.settings import BrokerSettings
 
 application = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Mosquitto's configuration and access rules.",
+    help="Mosquitto: its configuration, access rules, passwords and certificates.",
 )
+application.add_typer(certificate_commands.application)
 
 _USUAL = Load()
 _MEGABYTE = 1_000_000
+
+
+@application.command()
+def serve() -> None:
+    """Check the settings (docs/settings.md), write Mosquitto's files, and become Mosquitto."""
+    with one_line_errors():
+        serving.serve(BrokerSettings.load())
+
+
+@application.command()
+def devices(
+    file: Annotated[Path, typer.Argument(help="names and ranges, as BROKER_DEVICES_FILE")],
+) -> None:
+    """Print the devices that a file names, one a line."""
+    with one_line_errors():
+        print("\n".join(parse_devices(file.read_text("utf-8"))))
 
 
 @application.command()

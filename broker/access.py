@@ -4,7 +4,8 @@ from importlib import resources
 
 INGEST = "ingest"
 API = "api"
-SERVICE_USERS = frozenset({INGEST, API})
+HEALTH = "health"
+SERVICE_USERS = frozenset({INGEST, API, HEALTH})
 
 
 def access_rules() -> str:

@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from msgspec import Struct
 
@@ -57,15 +58,9 @@ class Authority:
     @classmethod
     def load(cls, kept: Issued) -> Self:
         """Return the authority that was kept; CertificateError where it is none."""
-        try:
-            certificate = x509.load_pem_x509_certificate(kept.certificate_pem.encode())
-            key = serialization.load_pem_private_key(kept.key_pem.encode(), password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise CertificateError(f"the authority cannot be read: {error}") from error
+        certificate, key = _read_pair(kept)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise CertificateError("the authority's key is not an elliptic curve's")
-        if key.public_key() != certificate.public_key():
-            raise CertificateError("the authority's key does not belong to its certificate")
         return cls(certificate, key)
 
     @property
@@ -108,6 +103,16 @@ class Authority:
         return Issued(_pem(builder.sign(self._key, hashes.SHA256())), _key_pem(key))
 
 
+def check_pair(given: Issued) -> None:
+    """Raise CertificateError where a server could not show this certificate now."""
+    certificate, _key = _read_pair(given)
+    now = datetime.now(UTC)
+    if now > certificate.not_valid_after_utc:
+        raise CertificateError(f"the certificate expired at {certificate.not_valid_after_utc}")
+    if now < certificate.not_valid_before_utc:
+        raise CertificateError(f"the certificate begins at {certificate.not_valid_before_utc}")
+
+
 def days_left(certificate_pem: str) -> float:
     """Return for how many days a certificate is still valid; negative once it has expired."""
     try:
@@ -115,6 +120,20 @@ def days_left(certificate_pem: str) -> float:
     except ValueError as error:
         raise CertificateError(f"this is no certificate: {error}") from error
     return (certificate.not_valid_after_utc - datetime.now(UTC)) / timedelta(days=1)
+
+
+def _read_pair(given: Issued) -> tuple[x509.Certificate, PrivateKeyTypes]:
+    try:
+        certificate = x509.load_pem_x509_certificate(given.certificate_pem.encode())
+    except ValueError as error:
+        raise CertificateError(f"the certificate cannot be read: {error}") from error
+    try:
+        key = serialization.load_pem_private_key(given.key_pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise CertificateError(f"the key cannot be read: {error}") from error
+    if key.public_key() != certificate.public_key():
+        raise CertificateError("the key does not belong to the certificate")
+    return certificate, key
 
 
 def _builder(
@@ -158,6 +177,8 @@ def _general_name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
+        if not host.isascii() or not host:
+            raise CertificateError(f"{host!r} is not a host name: write it in ASCII") from None
         return x509.DNSName(host)
 
 

@@ -7,8 +7,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from telemetry.settings import LogLevel
+
 # A topic of three names of 64 characters, its properties and the fixed header fit in a quarter.
 PACKET_OVERHEAD_BYTES = 1024
+
+# Mosquitto keeps its bounds in numbers of 32 bits.
+MOST_QUEUED_MESSAGES = 2**31 - 1
 
 # Measured on Mosquitto 2.0.11: what a queued message takes besides its payload.
 QUEUED_MESSAGE_MEMORY_BYTES = 390
@@ -18,6 +23,15 @@ QUEUED_MESSAGE_DISK_BYTES = 100
 _ANSWER_SECONDS = 0.2
 _LEAST_INFLIGHT_MESSAGES = 100
 _ROOM_FOR_RECONNECTS = 1.2  # connections that broke and that the broker still takes for alive
+
+
+# Who comes and goes, and why somebody is refused, Mosquitto tells as notices.
+_LOG_TYPES: dict[LogLevel, tuple[str, ...]] = {
+    "error": ("error",),
+    "warning": ("error", "warning"),
+    "info": ("error", "warning", "notice"),
+    "debug": ("all",),
+}
 
 
 class Load(Struct, frozen=True, kw_only=True):
@@ -129,6 +143,7 @@ class BrokerConfiguration(Struct, frozen=True, kw_only=True):
     acl_file: Path
     persistence_folder: Path
     limits: BrokerLimits = BrokerLimits()
+    log_level: LogLevel = "info"
 
     def text(self) -> str:
         """Return the configuration file."""
@@ -195,8 +210,6 @@ class BrokerConfiguration(Struct, frozen=True, kw_only=True):
         return [
             ("sys_interval", self.limits.sys_interval_seconds),
             ("log_dest", "stderr"),
-            ("log_type", "error"),
-            ("log_type", "warning"),
-            ("log_type", "notice"),
+            *(("log_type", kind) for kind in _LOG_TYPES[self.log_level]),
             ("log_timestamp_format", "%Y-%m-%dT%H:%M:%S"),
         ]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from api.settings import ApiSettings
+from broker.settings import BrokerSettings
 from ingest.settings import IngestSettings
 from sensors.settings import SensorsSettings
 from stack.setup.settings import SetupSettings
@@ -16,6 +17,7 @@ from telemetry.settings import Declared, Settings, declarations
 PAGE = Path(__file__).with_name("settings.md")
 
 _SERVICES: tuple[type[Settings], ...] = (
+    BrokerSettings,
     SensorsSettings,
     IngestSettings,
     ApiSettings,

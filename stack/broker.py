@@ -1,8 +1,6 @@
 """A real Mosquitto with our configuration, access rules and credentials."""
 
 import os
-import pwd
-import shutil
 import signal
 import ssl
 from collections.abc import Iterable, Mapping
@@ -10,7 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from broker import access, probe
+from broker import access, probe, program
 from broker.certificates import Authority, Issued
 from broker.configuration import BrokerConfiguration, BrokerLimits, Listener, ListenerTls
 from broker.passwords import password_line
@@ -70,7 +68,8 @@ class Broker(Process):
         environment: Mapping[str, str],
         log_path: Path,
     ) -> None:
-        user = _mosquitto_user()
+        # As root Mosquitto drops its rights by itself, but then outlives us (see stack/leash.py).
+        user = program.mosquitto_user()
         folder = workspace.subfolder(name, owner=user)
         super().__init__(
             name,
@@ -160,17 +159,8 @@ class Broker(Process):
 
 
 def find_mosquitto() -> Path:
-    """Return the path of Mosquitto; Debian puts it where a user's PATH does not look."""
-    places = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
-    found = shutil.which("mosquitto", path=places)
+    """Return the path of Mosquitto; MosquittoMissing where there is none."""
+    found = program.find_mosquitto()
     if found is None:
-        raise MosquittoMissing("Mosquitto is not installed: apt-get install mosquitto")
-    return Path(found)
-
-
-def _mosquitto_user() -> str | None:
-    # As root Mosquitto drops its rights by itself, but then outlives us (see stack/leash.py).
-    if os.geteuid() != 0:
-        return None
-    users = {entry.pw_name for entry in pwd.getpwall()}
-    return "mosquitto" if "mosquitto" in users else "nobody"
+        raise MosquittoMissing(program.MISSING)
+    return found

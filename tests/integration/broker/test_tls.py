@@ -10,6 +10,7 @@ from broker.certificates import Authority, Issued
 from stack.broker import Broker
 from stack.local import LocalStack
 from tests.eventually import eventually
+from tests.integration.broker.people import NOT_AUTHORIZED, SUCCESS, Room
 
 
 @pytest.fixture
@@ -57,6 +58,18 @@ def assert_refused(broker: Broker, tls: ssl.SSLContext, because: str) -> None:
 
 def test_a_device_is_let_in_over_tls(local: LocalStack, secure: Broker) -> None:
     assert reason(secure, trusting(local.authority)) == probe.ACCEPTED
+
+
+def test_a_device_publishes_over_tls_under_its_own_name_alone(secure: Broker) -> None:
+    room = Room(secure)
+    api, device = room.enter("api"), room.enter("a")
+    api.subscribe("telemetry/#")
+
+    assert device.publish("telemetry/site/b/weather") == NOT_AUTHORIZED
+    assert device.publish("telemetry/site/a/weather") == SUCCESS
+
+    eventually(lambda: api.topics() == ["telemetry/site/a/weather"])
+    room.close()
 
 
 def test_tls_alone_lets_nobody_in(local: LocalStack, secure: Broker) -> None:

@@ -147,7 +147,7 @@ def test_secrets_are_files_for_their_owner_only(local: LocalStack) -> None:
     local.start_ingest()
     secrets = list((local.folder / "secrets").iterdir())
 
-    assert {path.name for path in secrets} == {"fleet-key", "ingest", "api"}
+    assert {path.name for path in secrets} == {"fleet-key", "ingest", "api", "health"}
     assert {_mode(path) for path in secrets} == {0o600}
     assert _mode(local.folder / "secrets") == 0o700
     assert _mode(local.folder / "broker" / "passwords") == 0o600
