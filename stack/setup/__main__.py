@@ -1,6 +1,7 @@
-"""The set-up's command line: `denyut-setup influxdb`, `exchange`, `rollup`."""
+"""The set-up's command line: `denyut-setup influxdb`, `exchange`, `rollup`, `backup`, `restore`."""
 
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,10 +13,14 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from stack.setup.archive import Archive
+from stack.setup.backup import Backup
 from stack.setup.exchange import exchange
+from stack.setup.files import copied, written
 from stack.setup.influxdb import InfluxSetup
-from stack.setup.secrets_in import ExchangeRequest, read_object
-from stack.setup.server import Server, SetupError
+from stack.setup.restore import Restore
+from stack.setup.secrets_in import ExchangeRequest, read_line, read_object
+from stack.setup.server import RequestRefused, Server, SetupError
 from stack.setup.settings import SetupSettings
 from stack.setup.tokens import TokenFolder
 from telemetry.settings import Secret, SettingError
@@ -26,6 +31,14 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
     help="Make a store ready for the services. Settings: docs/settings.md, SETUP_…",
 )
+
+SecretsFromStdin = Annotated[
+    bool,
+    typer.Option(
+        "--secrets-from-stdin",
+        help='the first line of standard input is {"operator_token": "…"}',
+    ),
+]
 
 
 @application.command()
@@ -79,6 +92,62 @@ def roll_up(
             )
             hours = sum(1 for _hour in shown)
     print(f"{hours} hours are made again")
+
+
+@application.command("backup")
+def back_up(
+    to: Annotated[
+        Path | None, typer.Option(help="a file; without it the backup goes to standard output")
+    ] = None,
+    secrets_from_stdin: SecretsFromStdin = False,
+) -> None:
+    """Write all readings, minutes and hours into one tar, while the server goes on writing."""
+    with _one_line_errors():
+        if to is None and sys.stdout.isatty():
+            raise RequestRefused("a backup is nothing for a terminal: > FILE, or --to FILE")
+        settings = _settings(secrets_from_stdin)
+        with _server(settings) as server, written(to, sys.stdout.buffer) as out:
+            for step in Backup(server, settings.plan()).write(out):
+                _progress(step)
+
+
+@application.command()
+def restore(
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="a file; without it the backup comes by standard input"),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="delete the buckets that the server has already")
+    ] = False,
+    spool: Annotated[
+        Path | None,
+        typer.Option(
+            help="where a backup that comes by standard input is kept until it is checked:"
+            " a folder with room for all of it [default: the system's temporary one]"
+        ),
+    ] = None,
+    secrets_from_stdin: SecretsFromStdin = False,
+) -> None:
+    """Put a backup into a server, once it is seen to be whole; then make the tokens right again."""
+    with _one_line_errors():
+        settings = _settings(secrets_from_stdin)
+        folder = spool or Path(tempfile.gettempdir())
+        with _server(settings) as server:
+            restoring = Restore(server, settings.plan())
+            restoring.check(replace=replace)
+            with copied(source, sys.stdin.buffer, folder) as file:
+                archive = Archive(file)
+                _progress(f"the backup of {archive.manifest.made_at} is whole")
+                for step in restoring.apply(archive):
+                    _progress(step)
+        _progress("next: denyut-setup influxdb, or exchange, for the tokens of the new buckets")
+
+
+def _settings(secrets_from_stdin: bool) -> SetupSettings:
+    if not secrets_from_stdin:
+        return SetupSettings.load()
+    return SetupSettings.load(operator_token=Secret(read_line(sys.stdin.buffer).operator_token))
 
 
 def _progress(line: str) -> None:

@@ -1,4 +1,4 @@
-"""What the set-up's image holds is all that the set-up imports: its own room, and one module more."""
+"""What the image of the set-up holds is all that the set-up imports."""
 
 import ast
 from pathlib import Path
