@@ -11,7 +11,7 @@ import uvloop
 from rich.console import Console
 
 from sensors.descriptors import TooFewDescriptors, allow_connections
-from sensors.fleet import Fleet, QosChoice, make_fleet
+from sensors.fleet import Fleet, QosChoice, device_names, make_fleet, name_ranges
 from sensors.fleetfile import FleetError, FleetFile, find_fleet, read_fleet_file
 from sensors.profiles import PROFILES
 from sensors.progress import progress_line
@@ -31,6 +31,9 @@ application = typer.Typer(
 FleetArgument = Annotated[
     str, typer.Argument(metavar="FLEET", help="a fleet file, or the name of a shipped fleet: demo")
 ]
+OptionalFleetArgument = Annotated[
+    str | None, typer.Argument(metavar="[FLEET]", help="instead of SENSORS_FLEET's")
+]
 DevicesOption = Annotated[
     int | None,
     typer.Option(min=1, max=1_000_000, help="scale the fleet to this number of devices"),
@@ -42,7 +45,7 @@ QosOption = Annotated[
 
 @application.command()
 def run(
-    fleet: FleetArgument,
+    fleet: OptionalFleetArgument = None,
     devices: DevicesOption = None,
     qos: QosOption = None,
     duration: Annotated[
@@ -54,8 +57,14 @@ def run(
 ) -> None:
     """Run a fleet until Ctrl-C, SIGTERM or the end of --duration; settings: docs/settings.md."""
     with _one_line_errors():
-        settings = SensorsSettings.load()
-        made = make_fleet(_read(fleet), devices=devices, qos=qos, seed=seed)
+        settings = SensorsSettings.load(fleet=fleet, devices=devices, qos=qos)
+        made = make_fleet(
+            _read(settings.fleet),
+            devices=settings.devices,
+            qos=settings.qos,
+            seed=seed,
+            slot=settings.slot,
+        )
         _check_client_id(made, settings)
         allow_connections(len(made.devices) + 1)
         log.configure("sensors", settings)
@@ -78,13 +87,25 @@ def check(fleet: FleetArgument) -> None:
 
 @application.command("devices")
 def list_devices(
-    fleet: FleetArgument, devices: DevicesOption = None, qos: QosOption = None
+    fleet: FleetArgument,
+    devices: DevicesOption = None,
+    qos: QosOption = None,
+    slots: Annotated[
+        int, typer.Option(min=1, max=100_000, help="of so many processes, each with a SENSORS_SLOT")
+    ] = 1,
+    ranges: Annotated[
+        bool, typer.Option("--ranges", help="as ranges, prefix-{00000..00499}, one a group")
+    ] = False,
 ) -> None:
     """List the names of a fleet's devices, one a line; the broker's users are made from them."""
     with _one_line_errors():
-        # Names are the same at every level: without one, a few devices need not have them all.
-        made = make_fleet(_read(fleet), devices=devices, qos=qos or "0")
-    print("\n".join(device.name for device in made.devices))
+        described = _read(fleet)
+        if ranges:
+            names = name_ranges(described, devices=devices, slots=slots)
+        else:
+            # Names are the same at every level: without one, a few devices need not have them all.
+            names = device_names(described, devices=devices, qos=qos or "0", slots=slots)
+    print("\n".join(names))
 
 
 @application.command()

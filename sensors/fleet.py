@@ -11,6 +11,8 @@ from sensors.profiles import PROFILES, Profile
 
 QosChoice = Literal["0", "1", "2", "mixed"]
 
+_MOST_NAMES = 10**INDEX_DIGITS
+
 
 class Device(Struct, frozen=True):
     """One device as the fleet file describes it; `spread_ms` is when in a period it is due."""
@@ -37,19 +39,19 @@ def make_fleet(
     devices: int | None = None,
     qos: QosChoice | None = None,
     seed: int | None = None,
+    slot: int = 1,
 ) -> Fleet:
     """Return the fleet of a file, with what a command line changes.
 
-    `devices` scales the groups to exactly that number together. Raises FleetError where it is too
-    small for the fleet's QoS levels.
+    `devices` scales the groups to exactly that number together. Of several processes each has a
+    slot, from 1: their devices are as many and alike, but none has the name of another's. Raises
+    FleetError where there are too few devices for the fleet's QoS levels, or too many for a name.
     """
     groups = _at_qos(described.groups, qos)
     wanted = {level for group in groups for level in group.levels}
-    if devices is not None:
-        counts = scaled_counts([group.count for group in groups], devices)
-    else:
-        counts = [group.count for group in groups]
-    made = _deal(groups, counts)
+    counts = _counts(groups, devices)
+    _check_names(groups, counts, slot)
+    made = _deal(groups, counts, slot)
     missing = wanted - {device.qos for device in made}
     if devices is not None and missing:
         raise FleetError(
@@ -57,6 +59,37 @@ def make_fleet(
         )
     head = described.fleet
     return Fleet(head.name, head.seed if seed is None else seed, made)
+
+
+def device_names(
+    described: FleetFile,
+    *,
+    devices: int | None = None,
+    qos: QosChoice | None = None,
+    slots: int = 1,
+) -> list[str]:
+    """Return the names of the devices of so many slots; raises FleetError like `make_fleet`."""
+    _check_names(described.groups, _counts(described.groups, devices), slots)
+    return [
+        device.name
+        for slot in range(1, slots + 1)
+        for device in make_fleet(described, devices=devices, qos=qos, slot=slot).devices
+    ]
+
+
+def name_ranges(described: FleetFile, *, devices: int | None = None, slots: int = 1) -> list[str]:
+    """Return the names of the devices of so many slots, a range `prefix-{00000..00499}` a group.
+
+    Both ends are included. Raises FleetError like `make_fleet`.
+    """
+    groups = described.groups
+    counts = _counts(groups, devices)
+    _check_names(groups, counts, slots)
+    return [
+        f"{group.prefix}-{{{_digits(0)}..{_digits(slots * count - 1)}}}"
+        for group, count in zip(groups, counts, strict=True)
+        if count
+    ]
 
 
 def scaled_counts(counts: Sequence[int], total: int) -> list[int]:
@@ -87,7 +120,29 @@ def _at_qos(groups: list[Group], qos: QosChoice | None) -> list[Group]:
     return [msgspec.structs.replace(group, qos=levels) for group in groups]
 
 
-def _deal(groups: list[Group], counts: list[int]) -> list[Device]:
+def _counts(groups: list[Group], devices: int | None) -> list[int]:
+    counts = [group.count for group in groups]
+    return counts if devices is None else scaled_counts(counts, devices)
+
+
+def _check_names(groups: list[Group], counts: list[int], slot: int) -> None:
+    for group, count in zip(groups, counts, strict=True):
+        if slot * count > _MOST_NAMES:
+            raise FleetError(
+                f"{group.prefix}: {count} devices in each of {slot} slots are more than the "
+                f"{_MOST_NAMES} names from {_name(group, 0)} to {_name(group, _MOST_NAMES - 1)}"
+            )
+
+
+def _name(group: Group, index: int) -> str:
+    return f"{group.prefix}-{_digits(index)}"
+
+
+def _digits(index: int) -> str:
+    return f"{index:0{INDEX_DIGITS}d}"
+
+
+def _deal(groups: list[Group], counts: list[int], slot: int) -> list[Device]:
     made: list[Device] = []
     for group, count in zip(groups, counts, strict=True):
         # Dealing goes on where the last group ended: small groups would all begin at level 0.
@@ -96,7 +151,7 @@ def _deal(groups: list[Group], counts: list[int]) -> list[Device]:
         for index in range(count):
             made.append(
                 Device(
-                    name=f"{group.prefix}-{index:0{INDEX_DIGITS}d}",
+                    name=_name(group, (slot - 1) * count + index),
                     site=group.site,
                     profile=PROFILES[group.profile],
                     qos=levels[(dealt + index) % len(levels)],

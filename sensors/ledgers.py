@@ -36,6 +36,6 @@ AnyLedger = LedgerWriter | NoLedger
 
 def open_ledger(folder: str | None, client_id: str, boot_ms: int) -> AnyLedger:
     """Open this run's own file in the folder, named by process and start; OSError if refused."""
-    if folder is None:
+    if not folder:
         return NoLedger()
     return LedgerWriter(Path(folder) / f"{client_id}-{boot_ms}{SUFFIX}")

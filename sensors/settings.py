@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
+from sensors.fleet import QosChoice
 from telemetry.reading import Name
 from telemetry.settings import Secret, Settings
 
@@ -13,6 +14,26 @@ class SensorsSettings(Settings, frozen=True, kw_only=True):
 
     prefix: ClassVar[str] = "SENSORS"
 
+    fleet: Annotated[
+        str, Meta(description="a fleet file, or the name of a shipped fleet; for `run` without one")
+    ] = "demo"
+    devices: Annotated[
+        Annotated[int, Meta(ge=1, le=1_000_000)] | None,
+        Meta(description="scale the fleet to this number of devices, as `--devices` does"),
+    ] = None
+    qos: Annotated[
+        QosChoice | None,
+        Meta(description="publish at this level instead of the file's, as `--qos` does"),
+    ] = None
+    slot: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description="which of several processes of one fleet this is: each slot has as many "
+            "devices, under names of its own",
+        ),
+    ] = 1
     broker_host: Annotated[str, Meta(description="where the MQTT broker listens")] = "127.0.0.1"
     broker_port: Annotated[int, Meta(ge=1, le=65535, description="the broker's port")] = 1883
     fleet_key: Annotated[
@@ -24,7 +45,7 @@ class SensorsSettings(Settings, frozen=True, kw_only=True):
     ] = "sensors-1"
     ledger_dir: Annotated[
         str | None,
-        Meta(description="the folder for the ledger of this run; without one none is kept"),
+        Meta(description="the folder for the ledger of this run; empty: none is kept"),
     ] = None
     http_host: Annotated[str, Meta(description="where health and metrics are served")] = "127.0.0.1"
     http_port: Annotated[
@@ -46,7 +67,7 @@ class SensorsSettings(Settings, frozen=True, kw_only=True):
         str | None,
         Meta(
             description="the folder in which unacknowledged readings survive the process; "
-            "without one, or empty, they are in memory alone"
+            "empty: they are in memory alone"
         ),
     ] = None
     outbox_bytes: Annotated[

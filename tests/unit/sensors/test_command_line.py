@@ -7,6 +7,9 @@ from typer.testing import CliRunner, Result
 
 from sensors.__main__ import application
 from sensors.descriptors import TooFewDescriptors, allow_connections
+from sensors.keeping import open_journal
+from sensors.ledgers import NoLedger, open_ledger
+from sensors.settings import SensorsSettings
 
 KEY = {"SENSORS_FLEET_KEY": "key"}
 
@@ -41,9 +44,44 @@ def test_a_client_id_that_is_a_devices_name_is_refused() -> None:
     assert_refused(invoke("run", "demo", environment=environment), said)
 
 
-def test_more_devices_than_open_files_are_refused_with_the_limit_named() -> None:
-    result = invoke("run", "demo", "--devices", "1000000", environment=KEY)
+def test_more_devices_than_open_files_are_refused_with_the_limit_named(tmp_path: Path) -> None:
+    path = tmp_path / "large.toml"
+    group = '[[groups]]\nname = "g{}"\ncount = 100000\nsite = "home"\nprofile = "machine"\n'
+    groups = "".join(group.format(number) for number in range(10))
+    path.write_text(f'[fleet]\nname = "large"\nseed = 1\n{groups}')
+    result = invoke("run", str(path), environment=KEY)
     assert_refused(result, "1000001 connections need 1000065 open files, and the hard limit")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("FLEET", "nowhere.toml", "nowhere.toml: No such file"),
+        ("DEVICES", "2", "2 devices are too few"),
+        ("DEVICES", "0", "SENSORS_DEVICES='0': a whole number from 1 to 1000000 is allowed"),
+        ("QOS", "3", "SENSORS_QOS='3': one of 0, 1, 2, mixed is allowed"),
+        ("SLOT", "0", "SENSORS_SLOT='0': a whole number from 1 to 100000 is allowed"),
+        ("SLOT", "2501", "weather: 40 devices in each of 2501 slots are more than the 100000"),
+    ],
+)
+def test_the_environment_says_what_to_run_without_arguments(
+    name: str, value: str, said: str
+) -> None:
+    assert_refused(invoke("run", environment={**KEY, f"SENSORS_{name}": value}), said)
+
+
+def test_arguments_stand_before_the_environment() -> None:
+    environment = {**KEY, "SENSORS_FLEET": "nowhere.toml", "SENSORS_DEVICES": "50"}
+    result = invoke("run", "demo", "--devices", "2", environment=environment)
+    assert_refused(result, "2 devices are too few")
+
+
+def test_an_empty_folder_is_none() -> None:
+    settings = SensorsSettings.load(
+        {**KEY, "SENSORS_LEDGER_DIR": "", "SENSORS_OUTBOX_DIR": ""},
+    )
+    assert isinstance(open_ledger(settings.ledger_dir, settings.client_id, 0), NoLedger)
+    assert open_journal(settings) is None
 
 
 def test_a_limit_that_is_high_enough_is_kept_or_raised() -> None:
@@ -61,6 +99,18 @@ def test_check_says_what_is_in_a_fleet() -> None:
 def test_devices_lists_the_names_of_a_scaled_fleet() -> None:
     names = invoke("devices", "demo", "--devices", "7").stdout.split()
     assert len(names) == len(set(names)) == 7
+
+
+def test_devices_of_several_slots_are_listed_one_by_one_or_as_ranges() -> None:
+    names = invoke("devices", "demo", "--devices", "3", "--slots", "2").stdout.split()
+    assert names == [
+        "weather-00000", "meter-00000", "press-00000",
+        "weather-00001", "meter-00001", "press-00001",
+    ]  # fmt: skip
+    ranges = invoke("devices", "demo", "--devices", "500", "--slots", "10", "--ranges")
+    assert ranges.stdout.splitlines()[0] == "weather-{00000..01999}"
+    result = invoke("devices", "demo", "--devices", "500", "--slots", "501", "--ranges")
+    assert_refused(result, "weather: 200 devices in each of 501 slots are more than the 100000")
 
 
 def test_even_one_device_has_a_name() -> None:

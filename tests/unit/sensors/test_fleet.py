@@ -1,10 +1,21 @@
 """Devices dealt out of groups, and fleets scaled to a number."""
 
+import re
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensors.fleet import Fleet, QosChoice, make_fleet, scaled_counts
+from sensors.fleet import (
+    Device,
+    Fleet,
+    QosChoice,
+    device_names,
+    make_fleet,
+    name_ranges,
+    scaled_counts,
+)
 from sensors.fleetfile import FleetError, find_fleet, read_fleet_file
 
 DEMO = read_fleet_file(find_fleet("demo"))
@@ -62,3 +73,48 @@ def test_the_command_line_overrules_the_level(choice: QosChoice, expected: set[i
 
 def test_the_command_line_overrules_the_seed() -> None:
     assert make_fleet(DEMO, seed=7).seed == 7
+
+
+def expanded(name_range: str) -> list[str]:
+    found = re.fullmatch(r"(.*)-\{(\d+)\.\.(\d+)\}", name_range)
+    assert found is not None
+    prefix, first, last = found.groups()
+    return [f"{prefix}-{index:0{len(first)}d}" for index in range(int(first), int(last) + 1)]
+
+
+def nameless(fleet: Fleet) -> list[Device]:
+    return [msgspec.structs.replace(device, name="") for device in fleet.devices]
+
+
+def test_the_first_slot_has_the_names_of_a_fleet_without_slots() -> None:
+    assert make_fleet(DEMO, slot=1) == make_fleet(DEMO)
+
+
+def test_a_slot_goes_on_where_the_one_before_it_ends() -> None:
+    names = [device.name for device in make_fleet(DEMO, devices=10, slot=3).devices]
+
+    assert names[:4] == ["weather-00008", "weather-00009", "weather-00010", "weather-00011"]
+    assert nameless(make_fleet(DEMO, slot=3)) == nameless(make_fleet(DEMO))
+
+
+@given(st.integers(1, 60), st.integers(1, 6))
+def test_slots_share_no_name_and_ranges_name_the_same_devices(devices: int, slots: int) -> None:
+    names = device_names(DEMO, devices=devices, qos="0", slots=slots)
+    ranges = name_ranges(DEMO, devices=devices, slots=slots)
+
+    assert len(names) == len(set(names)) == devices * slots
+    assert sorted(names) == sorted(name for one in ranges for name in expanded(one))
+
+
+def test_a_slot_past_the_last_name_is_refused() -> None:
+    assert make_fleet(DEMO, devices=250, slot=1000).devices[99].name == "weather-99999"
+    said = (
+        "^weather: 100 devices in each of 1001 slots are more than the 100000 names "
+        "from weather-00000 to weather-99999$"
+    )
+    with pytest.raises(FleetError, match=said):
+        make_fleet(DEMO, devices=250, slot=1001)
+    with pytest.raises(FleetError, match=said):
+        name_ranges(DEMO, devices=250, slots=1001)
+    with pytest.raises(FleetError, match=said):
+        device_names(DEMO, devices=250, qos="0", slots=1001)
