@@ -11,6 +11,7 @@ from api.settings import ApiSettings
 from api.wiring import open_settings_store
 from telemetry import log
 from telemetry.settings import SettingError
+from telemetry.tls import client_context
 
 application = typer.Typer(
     add_completion=False,
@@ -33,6 +34,7 @@ def run() -> None:
         settings = ApiSettings.load()
         check_settings(settings)
         open_settings_store(settings).close()
+        client_context(settings)
     except SettingError as error:
         print(f"api: {error}", file=sys.stderr)
         raise typer.Exit(2) from error

@@ -2,6 +2,8 @@
 
 import random
 import secrets
+import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterable
 
@@ -14,7 +16,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from api.questions import now_ms
 from api.settings import ApiSettings
 from api.status_board import OWN_PREFIX, StatusBoard
-from telemetry import log
+from telemetry import log, tls
 from telemetry.metrics import Sample, as_values
 from telemetry.topics import OWN_SITE
 
@@ -25,8 +27,25 @@ _LAST_FIGURES_SECONDS = 2.0
 _log = log.get(__name__)
 
 
+class _Client(Client):
+    """paho's client, which keeps what ended its connection, where TLS did."""
+
+    tls_error: ssl.SSLError | None = None
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        # With TLS 1.3 the broker refuses our certificate when we think the handshake done.
+        try:
+            return super()._sock_recv(bufsize)
+        except ssl.SSLError as error:
+            self.tls_error = error
+            raise
+
+
 class BrokerLink:
-    """An MQTT 5 client in a thread of its own, which connects again for as long as it runs."""
+    """An MQTT 5 client in a thread of its own, which connects again for as long as it runs.
+
+    Raises SettingError where TLS is asked for and its files cannot be used.
+    """
 
     def __init__(
         self,
@@ -63,14 +82,17 @@ class BrokerLink:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def _make_client(self) -> Client:
-        client = Client(
+    def _make_client(self) -> _Client:
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             # In a rolling update the next task of a slot is there before this one goes: with one id
             # they would throw each other out. There is no session that an id would have to find.
             client_id=f"{self._settings.client_id}-{secrets.token_hex(4)}",
             protocol=MQTTProtocolVersion.MQTTv5,
         )
+        context = tls.client_context(self._settings)
+        if context is not None:
+            client.tls_set_context(context)
         if self._settings.password is not None:
             client.username_pw_set(self._settings.username, self._settings.password.value)
         # Replicas that lost the same broker come back at different times.
@@ -114,7 +136,18 @@ class BrokerLink:
             _log.info("listening for states", topic=STATUSES)
 
     def _on_connect_fail(self, _client: Client, _userdata: object) -> None:
-        self._board.link_down("cannot be reached")
+        # paho calls this where it handles what went wrong, and does not hand it on.
+        error = sys.exception()
+        if isinstance(error, ssl.SSLError):
+            self._tls_failed(error)
+        else:
+            self._board.link_down("cannot be reached")
+
+    def _tls_failed(self, error: ssl.SSLError) -> None:
+        problem = tls.in_words(error)
+        self._board.link_down(problem)
+        say = _log.warning if tls.verdict(error) == "unreachable" else _log.error
+        say("no connection to the broker", problem=problem)
 
     def _on_disconnect(
         self,
@@ -124,7 +157,12 @@ class BrokerLink:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        if self._board.connected and not self._stopping.is_set():
+        if self._stopping.is_set():
+            return
+        error, self._client.tls_error = self._client.tls_error, None
+        if error is not None and tls.verdict(error) != "unreachable":
+            self._tls_failed(error)
+        elif self._board.connected:
             self._board.link_down(f"connection lost: {reason}")
             _log.warning("connection to the broker lost", reason=str(reason))
 

@@ -7,6 +7,7 @@ from msgspec import Meta
 from telemetry.reading import Name
 from telemetry.settings import Secret
 from telemetry.store.settings import StoreSettings
+from telemetry.tls import CaFile, CertificateFile, KeyFile
 
 
 class ApiSettings(StoreSettings, frozen=True, kw_only=True):
@@ -50,6 +51,9 @@ class ApiSettings(StoreSettings, frozen=True, kw_only=True):
     ] = 8
     broker_host: Annotated[str, Meta(description="the MQTT broker's address")] = "127.0.0.1"
     broker_port: Annotated[int, Meta(ge=1, le=65_535, description="the MQTT broker's port")] = 1883
+    tls_ca_file: CaFile = ""
+    tls_certificate_file: CertificateFile = ""
+    tls_key_file: KeyFile = ""
     username: Annotated[str, Meta(description="the API's user name at the broker")] = "api"
     password: Annotated[
         Secret | None, Meta(description="its password; without one it connects anonymously")

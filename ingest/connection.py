@@ -5,6 +5,7 @@ identifier means nothing there.
 """
 
 import asyncio
+import ssl
 import struct
 import time
 from collections.abc import Coroutine, Sequence
@@ -119,6 +120,7 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
         self._pings = self._pongs = self._arrivals = 0
         self._ponged = asyncio.Event()
         self._answers: asyncio.Queue[tuple[int, ...]] = asyncio.Queue()
+        self._tls_error: ssl.SSLError | None = None
         self.session_present = False
         self.end_reason: int | None = None
         self.receipts = Receipts(self._acknowledge)
@@ -151,7 +153,9 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
                 # A refusal comes right before the end, and tells more than that.
                 await asyncio.wait((asking,), timeout=_LAST_WORD_SECONDS)
             if not asking.done():
-                raise ConnectionResetError("the connection was lost before the broker answered")
+                raise self._tls_error or ConnectionResetError(
+                    "the connection was lost before the broker answered"
+                )
             asking.result()
         finally:
             self._deadline = None
@@ -219,6 +223,7 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
     async def _create_connection(self, *args: Any, **keywords: Any) -> Any:
         connection = await super()._create_connection(*args, **keywords)
         read = connection._protocol.read
+        end = connection._protocol.connection_lost
         send_ping = connection._send_ping_request
 
         def ping() -> None:
@@ -233,7 +238,13 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
             connection._last_data_in = time.monotonic()
             return data
 
+        def connection_lost(error: Exception | None) -> None:
+            # With TLS 1.3 the broker refuses our certificate when we think the handshake done.
+            self._tls_error = error if isinstance(error, ssl.SSLError) else None
+            end(None if self._tls_error else error)
+
         connection._protocol.read = read_when_there_is_room
+        connection._protocol.connection_lost = connection_lost
         connection._send_ping_request = ping
         return connection
 

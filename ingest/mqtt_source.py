@@ -1,6 +1,7 @@
 """The way in by MQTT: a durable session at the broker, resumed on every connection."""
 
 import asyncio
+import ssl
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from ingest.message import Message
 from ingest.session_memory import SessionMemory
 from ingest.settings import IngestSettings
 from ingest.tally import Tally
-from telemetry import log
+from telemetry import log, tls
 from telemetry.settings import SettingError
 from telemetry.topics import TopicRouter
 
@@ -37,7 +38,7 @@ class MqttSource:
     """Hands the broker's messages to the intake, and reconnects as often as it takes.
 
     With `leaving` it takes over the session and unsubscribes, so that only what the broker holds
-    for it still comes.
+    for it still comes. Raises SettingError where TLS is asked for and its files cannot be used.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class MqttSource:
         leaving: bool = False,
     ) -> None:
         self._settings = settings
+        self._tls = tls.client_context(settings)
         self._intake = intake
         self._tally = tally
         self._leaving = leaving
@@ -76,6 +78,9 @@ class MqttSource:
                 await self._stay(await self._connect())
             except TimeoutError:
                 self._note("the broker did not answer in time")
+            except ssl.SSLError as error:
+                needs_person = tls.verdict(error) != "unreachable"
+                self._note(tls.in_words(error), needs_person=needs_person)
             except (OSError, BrokerRefusal, SettingError) as error:
                 self._note(str(error) or type(error).__name__)
             except gmqtt.mqtt.handler.MQTTConnectError as error:
@@ -183,7 +188,10 @@ class MqttSource:
     async def _begin(self, connection: Connection) -> None:
         settings = self._settings
         await connection.connect(
-            settings.broker_host, settings.broker_port, keepalive=settings.keepalive_seconds
+            settings.broker_host,
+            settings.broker_port,
+            ssl=self._tls or False,
+            keepalive=settings.keepalive_seconds,
         )
         self._note_session(connection)
         await self._settle_subscriptions(connection)
@@ -262,9 +270,10 @@ class MqttSource:
             async with asyncio.timeout(_GOODBYE_SECONDS):
                 await connection.disconnect(**properties)
 
-    def _note(self, problem: str) -> None:
+    def _note(self, problem: str, *, needs_person: bool = False) -> None:
         if self.problem != problem:
-            _logger.warning("no connection to the broker", problem=problem)
+            say = _logger.error if needs_person else _logger.warning
+            say("no connection to the broker", problem=problem)
         self.problem = problem
 
 

@@ -8,6 +8,7 @@ from msgspec import Meta
 from telemetry.reading import Name
 from telemetry.settings import Secret
 from telemetry.store.settings import StoreSettings
+from telemetry.tls import CaFile, CertificateFile, KeyFile
 from telemetry.topics import READINGS
 
 DEFAULT_DATA_DIR = "data/ingest"
@@ -21,6 +22,9 @@ class IngestSettings(StoreSettings, frozen=True, kw_only=True):
 
     broker_host: Annotated[str, Meta(description="the broker's host name or address")] = "127.0.0.1"
     broker_port: Annotated[int, Meta(ge=1, le=65_535, description="the broker's port")] = 1883
+    tls_ca_file: CaFile = ""
+    tls_certificate_file: CertificateFile = ""
+    tls_key_file: KeyFile = ""
     username: Annotated[str, Meta(description="the user name at the broker")] = "ingest"
     password: Annotated[Secret, Meta(description="the password at the broker")]
     client_id: Annotated[

@@ -1,11 +1,13 @@
 """Opens the connections of a fleet, some at a time, and keeps them alive."""
 
 import asyncio
+import ssl
 from concurrent.futures import ThreadPoolExecutor
 
 from msgspec import Struct
 
-from sensors.link import LOOK_SHARE, Connect, Link, OnAnswer, Will
+from sensors.client import Connect, OnAnswer, Will
+from sensors.link import LOOK_SHARE, Link
 
 _ROUND_PARTS = 50
 # A broker may ask for a shorter keepalive than ours while a round is on its way.
@@ -13,16 +15,17 @@ _LONGEST_ROUND_SECONDS = 5.0
 
 
 class Broker(Struct, frozen=True):
-    """Where the broker is and how patient a device is with it."""
+    """Where the broker is, how patient a device is with it, and whether it must speak TLS."""
 
     host: str
     port: int
     keepalive_seconds: int
     connect_timeout_seconds: float
+    tls: ssl.SSLContext | None = None
 
 
 class Dialler:
-    """Makes links to one broker; the threads that TCP's handshake blocks are shared."""
+    """Makes links to one broker; the threads that a handshake blocks are shared."""
 
     def __init__(self, broker: Broker, connects_at_once: int) -> None:
         self._broker = broker
@@ -44,6 +47,7 @@ class Dialler:
             keepalive_seconds=broker.keepalive_seconds,
             timeout_seconds=broker.connect_timeout_seconds,
             will=will,
+            tls=broker.tls,
         )
         async with self._turn:
             link = await Link.open(connect, on_answer, self._executor)

@@ -1,29 +1,21 @@
-"""One MQTT 5 connection through paho, read and written by the event loop, without a thread.
-
-paho does sockets, framing, CONNECT and keepalive. The handshakes of QoS 1 and 2 are the outbox's:
-paho throws PUBREC's reason code away, and what it remembers of a handshake would compete with the
-outbox for publishing again. So messages go out below `Client.publish`, and PUBACK, PUBREC and
-PUBCOMP are handed on with their reason codes; that also spares paho's own record of each message.
-"""
+"""One MQTT 5 connection through paho, read and written by the event loop, without a thread."""
 
 import asyncio
+import ssl
 import time
-from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any, Literal
 
-from msgspec import Struct
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-from paho.mqtt.exception import MalformedPacket
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from sensors.outbox import IN_FLIGHT, AnswerKind
+from sensors.client import Client, Connect, OnAnswer, make_client
+from sensors.outbox import IN_FLIGHT
+from telemetry import tls
 
-OnAnswer = Callable[[AnswerKind, int, int], None]
-FailureReason = Literal["unreachable", "refused", "timeout"]
+FailureReason = Literal["unreachable", "refused", "timeout", "untrusted"]
 
 # Of a keepalive: after how much silence to ping, and how long to wait for the answer. With looks an
 # eighth apart a dead link is noticed 1.375 keepalives after the last word from it, at the latest.
@@ -31,10 +23,8 @@ LOOK_SHARE = 1 / 8
 _QUIET_SHARE = 1 / 2
 _PATIENCE_SHARE = 5 / 8
 
-_REFUSED = 0x80
 _UNLIMITED = 268_435_460  # the largest packet that MQTT can encode
 _UNSENT_PACKETS = 100
-_NOBODY_WAITS = paho.MQTTMessageInfo(0)
 
 
 class ConnectFailed(Exception):
@@ -43,87 +33,6 @@ class ConnectFailed(Exception):
     def __init__(self, reason: FailureReason, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
-
-
-class Will(Struct, frozen=True):
-    """What the broker publishes, retained and at QoS 1, when the connection breaks."""
-
-    topic: str
-    payload: bytes
-
-
-class Connect(Struct, frozen=True):
-    """What a connection is made with; the name is client id and user name in one."""
-
-    host: str
-    port: int
-    name: str
-    password: str
-    keepalive_seconds: int
-    timeout_seconds: float
-    will: Will | None = None
-
-
-class _Client(paho.Client):
-    """paho's client with the handshakes handed on."""
-
-    def __init__(self, connect: Connect, on_answer: OnAnswer) -> None:
-        super().__init__(
-            CallbackAPIVersion.VERSION2,
-            client_id=connect.name,
-            protocol=paho.MQTTv5,
-            reconnect_on_failure=False,
-        )
-        self._on_answer = on_answer
-        self.connect_timeout = connect.timeout_seconds
-        self.username_pw_set(connect.name, connect.password)
-        if connect.will:
-            self.will_set(connect.will.topic, connect.will.payload, qos=1, retain=True)
-
-    @property
-    def unsent_packets(self) -> int:
-        return len(self._out_packet)
-
-    @property
-    def heard_s(self) -> float:
-        """When the broker last said something; `time.monotonic`."""
-        return self._last_bytes_received
-
-    @property
-    def sent_s(self) -> float:
-        return self._last_msg_out
-
-    def ping(self) -> None:
-        self._send_pingreq()
-
-    def send(self, packet_id: int, topic: bytes, payload: bytes, qos: int, retain: bool) -> bool:
-        sent = self._send_publish(
-            packet_id, topic, payload, qos, retain, dup=False, info=_NOBODY_WAITS
-        )
-        return sent == MQTTErrorCode.MQTT_ERR_SUCCESS
-
-    def abort(self) -> None:
-        self._sock_close()
-
-    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
-        packet_id, reason = self._read_answer()
-        self._on_answer(cmd, packet_id, reason)
-        return MQTTErrorCode.MQTT_ERR_SUCCESS
-
-    def _handle_pubrec(self) -> MQTTErrorCode:
-        packet_id, reason = self._read_answer()
-        self._on_answer("PUBREC", packet_id, reason)
-        # [MQTT-4.3.3-4]: PUBREL follows unless PUBREC refused.
-        if reason < _REFUSED:
-            return self._send_pubrel(packet_id)
-        return MQTTErrorCode.MQTT_ERR_SUCCESS
-
-    def _read_answer(self) -> tuple[int, int]:
-        packet = self._in_packet["packet"]
-        if len(packet) < 2:
-            raise MalformedPacket("an acknowledgement without its packet id")
-        # A reason code of success may be left out (MQTT 5, 3.4.2.1).
-        return packet[0] << 8 | packet[1], packet[2] if len(packet) > 2 else 0
 
 
 class Link:
@@ -138,7 +47,7 @@ class Link:
     )  # fmt: skip
 
     def __init__(
-        self, client: _Client, loop: asyncio.AbstractEventLoop, keepalive_seconds: int
+        self, client: Client, loop: asyncio.AbstractEventLoop, keepalive_seconds: int
     ) -> None:
         self._client = client
         self._loop = loop
@@ -155,8 +64,9 @@ class Link:
     async def open(cls, connect: Connect, on_answer: OnAnswer, executor: Executor) -> "Link":
         """Connect and wait for the broker's consent; raise ConnectFailed without it."""
         loop = asyncio.get_running_loop()
-        client = _Client(connect, on_answer)
-        # Name look-up and TCP's handshake block; a dead broker must not hold up the loop.
+        client = make_client(connect, on_answer)
+        # Name look-up and the handshakes of TCP and TLS block; a dead broker must not hold up the
+        # loop.
         dial = partial(
             client.connect,
             connect.host,
@@ -167,8 +77,7 @@ class Link:
         try:
             await loop.run_in_executor(executor, dial)
         except OSError as error:
-            reason: FailureReason = "timeout" if isinstance(error, TimeoutError) else "unreachable"
-            raise ConnectFailed(reason, error.strerror or str(error)) from error
+            raise _failure(error) from error
         link = cls(client, loop, connect.keepalive_seconds)
         await link._handshake(connect.timeout_seconds)
         return link
@@ -251,7 +160,7 @@ class Link:
         client.on_connect = client.on_disconnect = client.on_socket_close = None
 
     def _readable(self) -> None:
-        self._client.loop_read()
+        self._client.read()
         if self._client.unsent_packets and not self._writing:
             self._write_rest()
 
@@ -271,7 +180,9 @@ class Link:
         if not self.lost.done():
             self.lost.set_result(why)
         if not self._accepted.done():
-            self._accepted.set_exception(ConnectFailed("unreachable", why))
+            error = self._client.tls_error
+            failed = ConnectFailed("unreachable", why) if error is None else _failure(error)
+            self._accepted.set_exception(failed)
             # Read here, so that one that nobody awaits any more is no warning.
             self._accepted.exception()
 
@@ -312,6 +223,13 @@ class Link:
         self._loop.remove_reader(socket.fileno())
         self._loop.remove_writer(socket.fileno())
         self._writing = False
+
+
+def _failure(error: OSError) -> ConnectFailed:
+    if isinstance(error, ssl.SSLError):
+        return ConnectFailed(tls.verdict(error), tls.in_words(error))
+    reason: FailureReason = "timeout" if isinstance(error, TimeoutError) else "unreachable"
+    return ConnectFailed(reason, error.strerror or str(error))
 
 
 def _length_bytes(length: int) -> int:

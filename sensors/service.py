@@ -27,6 +27,7 @@ from telemetry import log
 from telemetry.credentials import device_password
 from telemetry.healthserver import serve_health
 from telemetry.metrics import Sample
+from telemetry.tls import client_context
 from telemetry.topics import status_topic
 
 Phase = Literal["connecting", "running", "draining", "leaving"]
@@ -50,7 +51,7 @@ class _Member(Struct, frozen=True):
 
 
 class FleetRun:
-    """Runs a fleet in this process; make it inside the event loop."""
+    """Runs a fleet in this process; make it inside the event loop. Raises SettingError, OSError."""
 
     def __init__(self, fleet: Fleet, settings: SensorsSettings) -> None:
         self.fleet = fleet
@@ -63,12 +64,12 @@ class FleetRun:
         self._ended_ms: float | None = None
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._dialler = Dialler(_broker(settings), settings.connects_at_once)
         journal = open_journal(settings)
         self._ledger: AnyLedger = open_ledger(
             settings.ledger_dir, settings.client_id, self._boot_ms
         )
         self._keeping = None if journal is None else self._keep_in(journal)
-        self._dialler = Dialler(_broker(settings), settings.connects_at_once)
         self._for_devices = self._shared(self.counters, self._ledger, self._keeping)
         self._members = [self._member(device) for device in fleet.devices]
         if self._keeping is not None:
@@ -323,4 +324,5 @@ def _broker(settings: SensorsSettings) -> Broker:
         settings.broker_port,
         settings.keepalive_seconds,
         settings.connect_timeout_seconds,
+        client_context(settings),
     )

@@ -7,6 +7,7 @@ from msgspec import Meta
 from sensors.fleet import QosChoice
 from telemetry.reading import Name
 from telemetry.settings import Secret, Settings
+from telemetry.tls import CaFile, CertificateFile, KeyFile
 
 
 class SensorsSettings(Settings, frozen=True, kw_only=True):
@@ -36,6 +37,9 @@ class SensorsSettings(Settings, frozen=True, kw_only=True):
     ] = 1
     broker_host: Annotated[str, Meta(description="where the MQTT broker listens")] = "127.0.0.1"
     broker_port: Annotated[int, Meta(ge=1, le=65535, description="the broker's port")] = 1883
+    tls_ca_file: CaFile = ""
+    tls_certificate_file: CertificateFile = ""
+    tls_key_file: KeyFile = ""
     fleet_key: Annotated[
         Secret, Meta(description="the key from which each device's password is derived")
     ]

@@ -8,12 +8,13 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from sensors.client import Will
 from sensors.counters import Counters, DropReason
 from sensors.dialler import Dialler
 from sensors.fleetfile import QoS
 from sensors.keeping import Keeping
 from sensors.ledgers import AnyLedger
-from sensors.link import ConnectFailed, Link, Will
+from sensors.link import ConnectFailed, Link
 from sensors.message import Message
 from sensors.outbox import PAUSE_SECONDS, AnswerKind, Outbox, Outcome
 from sensors.rarelog import RareLog
@@ -198,7 +199,8 @@ class Uplink:
 
     def _failed(self, failure: ConnectFailed) -> None:
         self._shared.counters.connect_failures[failure.reason] += 1
-        say = self._shared.log.error if failure.reason == "refused" else self._shared.log.warning
+        needs_person = failure.reason in ("refused", "untrusted")
+        say = self._shared.log.error if needs_person else self._shared.log.warning
         say("cannot connect", device=self._name, why=str(failure))
 
     def _publish_once(self, message: Message) -> None:

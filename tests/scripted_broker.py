@@ -5,6 +5,7 @@ otherwise says only what a test tells it to. What it answers, and whether, a tes
 """
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -194,10 +195,10 @@ async def _read_packet(reader: asyncio.StreamReader) -> Packet:
 
 
 @asynccontextmanager
-async def scripted_broker() -> AsyncIterator[ScriptedBroker]:
-    """Serve a scripted broker on a free port of loopback."""
+async def scripted_broker(tls: ssl.SSLContext | None = None) -> AsyncIterator[ScriptedBroker]:
+    """Serve a scripted broker on a free port of loopback, over TLS where a context is given."""
     broker = ScriptedBroker()
-    server = await asyncio.start_server(broker.handle, "127.0.0.1", 0)
+    server = await asyncio.start_server(broker.handle, "127.0.0.1", 0, ssl=tls)
     broker.port = server.sockets[0].getsockname()[1]
     try:
         yield broker

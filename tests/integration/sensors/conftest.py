@@ -1,6 +1,7 @@
 """Devices before a real Mosquitto, and somebody who listens to them."""
 
 import asyncio
+import ssl
 from array import array
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -37,6 +38,8 @@ class Listener:
         self._topics = [(topic, 2) for topic in topics]
         self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         self._client.username_pw_set(access.API, broker.password(access.API))
+        if broker.client_tls is not None:
+            self._client.tls_set_context(broker.client_tls.context())
         self._client.reconnect_delay_set(min_delay=1, max_delay=1)
         self._client.on_connect = self._subscribe
         self._client.on_subscribe = self._note_subscription
@@ -142,6 +145,7 @@ class StartSender(Protocol):
         keepalive_seconds: int = 10,
         timeout_seconds: float = 2.0,
         keeping: Keeping | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> Sender: ...
 
 
@@ -160,9 +164,10 @@ async def start_sender() -> AsyncIterator[StartSender]:
             keepalive_seconds: int = 10,
             timeout_seconds: float = 2.0,
             keeping: Keeping | None = None,
+            tls: ssl.SSLContext | None = None,
         ) -> Sender:
             counters, noted = Counters(), Noted()
-            address = BrokerAddress("127.0.0.1", port, keepalive_seconds, timeout_seconds)
+            address = BrokerAddress("127.0.0.1", port, keepalive_seconds, timeout_seconds, tls)
             dialler = Dialler(address, 4)
             running.callback(dialler.shut)
             await running.enter_async_context(_in_background(dialler.keep_alive()))

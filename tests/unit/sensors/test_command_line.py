@@ -62,6 +62,7 @@ def test_more_devices_than_open_files_are_refused_with_the_limit_named(tmp_path:
         ("QOS", "3", "SENSORS_QOS='3': one of 0, 1, 2, mixed is allowed"),
         ("SLOT", "0", "SENSORS_SLOT='0': a whole number from 1 to 100000 is allowed"),
         ("SLOT", "2501", "weather: 40 devices in each of 2501 slots are more than the 100000"),
+        ("TLS_CA_FILE", "gone.crt", "SENSORS_TLS_CA_FILE='gone.crt': cannot be read: No such"),
     ],
 )
 def test_the_environment_says_what_to_run_without_arguments(

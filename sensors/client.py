@@ -1,0 +1,164 @@
+"""paho's MQTT 5 client with the handshakes of QoS 1 and 2 handed on, over TCP or TLS.
+
+paho does sockets, framing, CONNECT and keepalive. The handshakes are the outbox's: paho throws
+PUBREC's reason code away, and what it remembers of a handshake would compete with the outbox for
+publishing again. So messages go out below `Client.publish`, and PUBACK, PUBREC and PUBCOMP are
+handed on with their reason codes; that also spares paho's own record of each message.
+"""
+
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Literal
+
+from msgspec import Struct
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.exception import MalformedPacket
+
+from sensors.outbox import AnswerKind
+
+OnAnswer = Callable[[AnswerKind, int, int], None]
+
+_REFUSED = 0x80
+_NOBODY_WAITS = paho.MQTTMessageInfo(0)
+
+
+class Will(Struct, frozen=True):
+    """What the broker publishes, retained and at QoS 1, when the connection breaks."""
+
+    topic: str
+    payload: bytes
+
+
+class Connect(Struct, frozen=True):
+    """What a connection is made with; the name is client id and user name in one."""
+
+    host: str
+    port: int
+    name: str
+    password: str
+    keepalive_seconds: int
+    timeout_seconds: float
+    will: Will | None = None
+    tls: ssl.SSLContext | None = None
+
+
+class Client(paho.Client):
+    """A client over TCP."""
+
+    tls_error: ssl.SSLError | None = None
+    """What ended the connection, where TLS did."""
+
+    def __init__(self, connect: Connect, on_answer: OnAnswer) -> None:
+        super().__init__(
+            CallbackAPIVersion.VERSION2,
+            client_id=connect.name,
+            protocol=paho.MQTTv5,
+            reconnect_on_failure=False,
+        )
+        self._on_answer = on_answer
+        self.connect_timeout = connect.timeout_seconds
+        self.username_pw_set(connect.name, connect.password)
+        if connect.will:
+            self.will_set(connect.will.topic, connect.will.payload, qos=1, retain=True)
+
+    @property
+    def unsent_packets(self) -> int:
+        """How many packets wait for the network."""
+        return len(self._out_packet)
+
+    @property
+    def heard_s(self) -> float:
+        """When the broker last said something; `time.monotonic`."""
+        return self._last_bytes_received
+
+    @property
+    def sent_s(self) -> float:
+        """When something was last said to it."""
+        return self._last_msg_out
+
+    def read(self) -> None:
+        """Read what has come; the event loop calls again where there is more."""
+        self.loop_read()
+
+    def ping(self) -> None:
+        """Ask the broker for a sign of life."""
+        self._send_pingreq()
+
+    def send(self, packet_id: int, topic: bytes, payload: bytes, qos: int, retain: bool) -> bool:
+        """Publish a message; False where there is no connection."""
+        sent = self._send_publish(
+            packet_id, topic, payload, qos, retain, dup=False, info=_NOBODY_WAITS
+        )
+        return sent == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def abort(self) -> None:
+        """Close the socket without a word."""
+        self._sock_close()
+
+    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
+        packet_id, reason = self._read_answer()
+        self._on_answer(cmd, packet_id, reason)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _handle_pubrec(self) -> MQTTErrorCode:
+        packet_id, reason = self._read_answer()
+        self._on_answer("PUBREC", packet_id, reason)
+        # [MQTT-4.3.3-4]: PUBREL follows unless PUBREC refused.
+        if reason < _REFUSED:
+            return self._send_pubrel(packet_id)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _read_answer(self) -> tuple[int, int]:
+        packet = self._in_packet["packet"]
+        if len(packet) < 2:
+            raise MalformedPacket("an acknowledgement without its packet id")
+        # A reason code of success may be left out (MQTT 5, 3.4.2.1).
+        return packet[0] << 8 | packet[1], packet[2] if len(packet) > 2 else 0
+
+
+class TlsClient(Client):
+    """A client over TLS."""
+
+    def __init__(self, connect: Connect, on_answer: OnAnswer, context: ssl.SSLContext) -> None:
+        super().__init__(connect, on_answer)
+        self.tls_set_context(context)
+
+    def read(self) -> None:
+        """Read what has come, and what came with it in one TLS record.
+
+        The socket does not become readable for that: OpenSSL has taken it from there.
+        """
+        self.loop_read()
+        while isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
+            self.loop_read()
+
+    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
+        # As paho does, which would leave the socket of a failed handshake open.
+        assert self._ssl_context is not None
+        wrapped = self._ssl_context.wrap_socket(
+            tcp_sock, server_hostname=self._host, do_handshake_on_connect=False
+        )
+        try:
+            wrapped.settimeout(self.connect_timeout)
+            wrapped.do_handshake()
+        except BaseException:
+            wrapped.close()
+            raise
+        return wrapped
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        # With TLS 1.3 the broker refuses our certificate when we think the handshake done.
+        try:
+            return super()._sock_recv(bufsize)
+        except ssl.SSLError as error:
+            self.tls_error = error
+            raise
+
+
+def make_client(connect: Connect, on_answer: OnAnswer) -> Client:
+    """Return the client for a connection that is not made yet."""
+    if connect.tls is None:
+        return Client(connect, on_answer)
+    return TlsClient(connect, on_answer, connect.tls)
