@@ -3,6 +3,7 @@
 import io
 import random
 import tarfile
+import tracemalloc
 
 import msgspec
 import pytest
@@ -108,3 +109,20 @@ def test_a_manifest_of_another_format_is_refused(backup: bytes) -> None:
 def test_a_file_that_is_something_else_is_refused() -> None:
     with pytest.raises(BackupDamaged):
         content(msgspec.json.encode({"operator_token": "t"}) * 100)
+
+
+def test_a_large_shard_takes_no_more_memory_than_a_few_parts() -> None:
+    class Nowhere(io.RawIOBase):
+        def write(self, data: object) -> int:
+            return len(data)  # type: ignore[arg-type]
+
+    chunk = bytes(2**20)
+    tracemalloc.start()
+    try:
+        shard = ArchiveWriter(Nowhere()).add_shard(1, (chunk for _ in range(100)))  # type: ignore[arg-type]
+        _now, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert shard.size == 100 * 2**20
+    assert peak_bytes < 5 * archives.PART_BYTES
