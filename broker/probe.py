@@ -4,13 +4,16 @@ Source: MQTT 5.0, sections 3.1 (CONNECT), 3.2 (CONNACK), 3.3 (PUBLISH) and 3.8 (
 check that runs every few seconds is made with it, so its imports are few.
 """
 
+import select
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 TYPE_CHECKING = False  # as typing has it, whose import would cost a third of a health check
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
 ACCEPTED = 0x00
 BAD_CREDENTIALS = 0x86
@@ -24,6 +27,9 @@ _KEEPALIVE_SECONDS = 10
 _NO_PROPERTIES = b"\x00"
 _FIRST_PACKET_ID = b"\x00\x01"
 _AT_QOS_0 = b"\x00"
+_NOTHING_RETAINED = b"\x20"  # at QoS 0, retain handling 2 (MQTT 5.0, 3.8.3.1)
+_PINGREQ, _PINGRESP = b"\xc0\x00", 0xD0
+_POLL_SECONDS = 0.05
 _LONGEST_LENGTH_BYTES = 4
 
 
@@ -64,6 +70,58 @@ def retained(
     return _payload(body)
 
 
+def hear(
+    host: str,
+    port: int,
+    user: str,
+    password: str,
+    topic: str,
+    wanted: "Callable[[str], bool]",
+    *,
+    when_subscribed: "Callable[[], None]",
+    start_seconds: float = 30.0,
+) -> None:
+    """Subscribe, say so, and return when a wanted message is published; retained ones are old.
+
+    Waits for as long as it takes, once the broker has answered within `start_seconds`. NoBroker
+    where the client is refused, or the connection ends.
+    """
+    _wait_for_listener(host, port, start_seconds)
+    with _connected(host, port, None, _KEEPALIVE_SECONDS / 2) as connection:
+        reason = _reason(connection, user, password)
+        if reason != ACCEPTED:
+            raise NoBroker(f"{host}:{port} refuses {user} with reason {reason:#x}")
+        connection.sendall(_subscribe_packet(topic, _NOTHING_RETAINED))
+        _next_packet(connection, _SUBACK)
+        when_subscribed()
+        while not _heard(connection, wanted):
+            pass
+        connection.sendall(_DISCONNECT)
+
+
+def _heard(connection: socket.socket, wanted: "Callable[[str], bool]") -> bool:
+    """Tell whether a wanted message came before it was time for a ping."""
+    ready, _, _ = select.select([connection], [], [], _KEEPALIVE_SECONDS / 2)
+    if not ready:
+        connection.sendall(_PINGREQ)
+        return False
+    kind, body = _next_packet(connection, _PUBLISH, _PINGRESP)
+    return kind == _PUBLISH and wanted(_payload(body))
+
+
+def _wait_for_listener(host: str, port: int, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=1.0).close()
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise NoBroker(f"{host}:{port}: {error}") from error
+            time.sleep(_POLL_SECONDS)
+        else:
+            return
+
+
 @contextmanager
 def _connected(
     host: str, port: int, tls: "ssl.SSLContext | None", timeout_seconds: float
@@ -94,8 +152,8 @@ def _connect_packet(user: str | None, password: str | None) -> bytes:
     return _packet(_CONNECT, body)
 
 
-def _subscribe_packet(topic: str) -> bytes:
-    return _packet(_SUBSCRIBE, _FIRST_PACKET_ID + _NO_PROPERTIES + _text(topic) + _AT_QOS_0)
+def _subscribe_packet(topic: str, options: bytes = _AT_QOS_0) -> bytes:
+    return _packet(_SUBSCRIBE, _FIRST_PACKET_ID + _NO_PROPERTIES + _text(topic) + options)
 
 
 def _packet(kind: int, body: bytes) -> bytes:

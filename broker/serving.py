@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from broker import access
+from broker.admission import Admission, in_background
 from broker.certificates import CertificateError, Issued, check_pair, days_left
 from broker.configuration import (
     MOST_QUEUED_MESSAGES,
@@ -16,7 +17,6 @@ from broker.configuration import (
     ListenerTls,
 )
 from broker.devices import DevicesError, parse_devices
-from broker.passwords import password_file
 from broker.private_files import give, private_folder, write_private
 from broker.program import MISSING, find_mosquitto, mosquitto_user
 from broker.settings import BrokerSettings
@@ -24,6 +24,7 @@ from telemetry.credentials import device_password
 from telemetry.settings import SettingError
 
 LOOPBACK = "127.0.0.1"
+_PASSWORDS = "passwords"
 
 _RENEW_DAYS = 14
 _OTHER_FILES = 64  # besides a connection each: listeners, the log, the saved state
@@ -38,7 +39,15 @@ def serve(settings: BrokerSettings) -> NoReturn:
     if program is None:
         raise SettingError(MISSING)
     plan = Plan(settings)
-    configuration = write_files(settings, plan, mosquitto_user())
+    owner = mosquitto_user()
+    admission = Admission(
+        Path(settings.runtime_dir) / _PASSWORDS,
+        _passwords(settings, plan.devices),
+        port=settings.health_port,
+        owner=owner,
+    )
+    configuration = write_files(settings, plan, admission, owner)
+    in_background(admission.follow)
     print(f"broker: {summary(settings, plan)}", file=sys.stderr, flush=True)
     environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     # As this process and not as its child, so that it gets SIGTERM itself, and saves.
@@ -60,7 +69,9 @@ class Plan:
         self.limits = _limits(settings, len(self.devices))
 
 
-def write_files(settings: BrokerSettings, plan: Plan, owner: str | None) -> Path:
+def write_files(
+    settings: BrokerSettings, plan: Plan, admission: Admission, owner: str | None
+) -> Path:
     """Write what Mosquitto reads into the runtime folder and return its configuration's path."""
     try:
         folder = private_folder(Path(settings.runtime_dir), owner=owner)
@@ -75,12 +86,13 @@ def write_files(settings: BrokerSettings, plan: Plan, owner: str | None) -> Path
             ca_file=None if plan.authority_pem is None else write("ca.crt", plan.authority_pem),
             require_certificate=settings.require_certificate,
         )
+        admission.begin()
         configuration = BrokerConfiguration(
             listeners=(
                 Listener(settings.host, settings.port, tls),
                 Listener(LOOPBACK, settings.health_port),
             ),
-            password_file=write("passwords", password_file(_passwords(settings, plan.devices))),
+            password_file=admission.path,
             acl_file=write("rules.acl", access.access_rules()),
             persistence_folder=Path(settings.data_dir),
             limits=plan.limits,

@@ -89,6 +89,14 @@ class Served(Process):
         )
         return checked.returncode, checked.stdout
 
+    def let_devices_in(self) -> None:
+        """Say, as an ingest that has subscribed does, that one is online."""
+        eventually(lambda: self.reason(access.INGEST) == probe.ACCEPTED, what="services let in")
+        with client(self, access.INGEST) as (ingest, _):
+            online = ingest.publish("status/denyut/ingest-1", b'{"state":"online"}', qos=1)
+            online.wait_for_publish(5)
+        eventually(lambda: "devices are let in" in self.log_path.read_text(), what="devices let in")
+
     def close(self) -> None:
         self.stop()
         for port in self._ports:
@@ -111,6 +119,7 @@ def served(local: LocalStack, **more: str) -> Iterator[Served]:
 def serving(local: LocalStack) -> Iterator[Served]:
     """A served broker with ten devices."""
     with served(local) as broker:
+        broker.let_devices_in()
         yield broker
 
 
@@ -137,6 +146,8 @@ def test_its_only_plaintext_listener_is_on_loopback(serving: Served) -> None:
 
 def test_ten_thousand_devices_are_served_within_seconds(local: LocalStack) -> None:
     with served(local, devices="press-{00000..09999}\n") as broker:
+        broker.let_devices_in()
+        eventually(lambda: broker.reason("press-09999") == probe.ACCEPTED)
         assert broker.reason("press-09999") == probe.ACCEPTED
         assert broker.usage().cpu_seconds < 5
         assert "broker: 10,000 devices" in broker.log_path.read_text()
@@ -163,9 +174,35 @@ def test_sigterm_ends_it_with_its_state_saved(serving: Served) -> None:
         assert serving.wait(timeout_seconds=5) == 0
 
     serving.start()
+    eventually(lambda: serving.reason(access.INGEST) == probe.ACCEPTED)
 
     with client(serving, access.INGEST) as (_, received):
         eventually(lambda: [message.payload for message in received] == [b"kept"])
+
+
+def test_devices_wait_outside_until_an_ingest_has_subscribed(local: LocalStack) -> None:
+    with served(local) as broker:
+        eventually(lambda: broker.reason(access.INGEST) == probe.ACCEPTED)
+        assert broker.reason(access.API) == probe.ACCEPTED
+        assert broker.reason("press-00000") == probe.NOT_AUTHORIZED
+
+        broker.let_devices_in()
+
+        eventually(lambda: broker.reason("press-00000") == probe.ACCEPTED)
+
+
+def test_an_ingest_that_was_online_before_a_restart_lets_nobody_in_after_it(
+    serving: Served,
+) -> None:
+    with client(serving, access.INGEST) as (ingest, _):
+        ingest.publish("status/denyut/ingest-1", b'{"state":"online"}', 1, True).wait_for_publish(5)
+    serving.terminate()
+    assert serving.wait(timeout_seconds=5) == 0
+
+    serving.start()
+
+    eventually(lambda: serving.reason(access.INGEST) == probe.ACCEPTED)
+    assert serving.reason("press-00000") == probe.NOT_AUTHORIZED
 
 
 def test_the_health_check_is_content_with_a_broker_that_answers(serving: Served) -> None:
