@@ -8,6 +8,7 @@ import typer
 from ingest import quarantine_commands, spool_commands
 from ingest.commands import load_settings, run_or_fail
 from ingest.leaving import Departure
+from ingest.members_listing import members
 from ingest.service import IngestService
 from ingest.settings import IngestSettings
 
@@ -17,6 +18,7 @@ application = typer.Typer(
 )
 application.add_typer(spool_commands.application, name="spool")
 application.add_typer(quarantine_commands.application, name="quarantine")
+application.command()(members)
 
 
 @application.callback(invoke_without_command=True)

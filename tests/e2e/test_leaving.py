@@ -3,8 +3,10 @@
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
+from ingest.members_listing import Listing
 from stack.local import LocalStack
 from stack.services import Service
 from tests.e2e.test_delivery import figure, settled_audit
@@ -58,3 +60,35 @@ def test_an_ingest_that_still_runs_does_not_leave(local: LocalStack) -> None:
 
     assert left.returncode == 2
     assert "in use by another ingest" in left.stderr
+
+
+def test_members_are_listed_with_who_is_away(local: LocalStack) -> None:
+    local.start_broker()
+    first, second = (local.start_ingest(name, settings=GROUP) for name in ("ingest-1", "ingest-2"))
+    second.terminate()
+    assert second.wait(15) == 0
+
+    listed = command(first, "members")
+    as_json = msgspec.json.decode(command(first, "members", "--json").stdout, type=Listing)
+
+    assert listed.stdout.splitlines()[:2] == [
+        "ingest-1: online, group ingest",
+        "ingest-2: offline, group ingest",
+    ]
+    assert [(one.client_id, one.state) for one in as_json.members] == [
+        ("ingest-1", "online"),
+        ("ingest-2", "offline"),
+    ]
+    assert command(second, "leave", "--client-id", "ingest-2").returncode == 0
+    assert "ingest-2" not in command(first, "members").stdout
+
+
+def test_members_of_a_broker_that_is_away_are_one_line(local: LocalStack) -> None:
+    broker = local.start_broker()
+    ingest = local.start_ingest(settings=GROUP)
+    broker.stop()
+
+    asked = command(ingest, "members")
+
+    assert asked.returncode == 2
+    assert len(asked.stderr.splitlines()) == 1
