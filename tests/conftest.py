@@ -7,11 +7,16 @@ and fails them where REQUIRE_INFLUXDB is set, as in continuous integration.
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from stack.broker import Broker
 from stack.influxdb import InfluxdMissing, find_influxd
 from stack.local import LocalStack
+
+# How long an example takes depends on who shares the machine, and is no behaviour.
+hypothesis.settings.register_profile("denyut", deadline=None)
+hypothesis.settings.load_profile("denyut")
 
 
 @pytest.fixture(scope="session")

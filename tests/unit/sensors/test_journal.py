@@ -364,7 +364,7 @@ class Model:
         assert read(self.journal, numbers) == [self.alive[number] for number in numbers]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.data())
 def test_whatever_happens_what_was_flushed_and_not_settled_is_there(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
