@@ -29,18 +29,27 @@ class Disconnected(Exception):
 
 
 class RawClient:
-    """One MQTT 5 connection of a device, over a blocking socket."""
+    """One MQTT 5 connection of a device, over a blocking socket.
 
-    def __init__(self, broker: Broker, user: str) -> None:
+    Raises Disconnected where the broker does not take it.
+    """
+
+    def __init__(self, connection: socket.socket, user: str, password: str) -> None:
         self._splitter = PacketSplitter()
         self._found: list[bytes] = []
         self._packet_id = 0
-        self._socket = socket.create_connection((broker.host, broker.port), _ANSWER_SECONDS)
+        self._socket = connection
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.send(packets.connect(user, user, broker.password(user)))
+        self.send(packets.connect(user, user, password))
         reason = packets.reason_of(self.receive())
         if reason != packets.SUCCESS:
             raise Disconnected(reason)
+
+    @classmethod
+    def of(cls, broker: Broker, user: str) -> Self:
+        """Return a connection to one of our own brokers, with the device's own password."""
+        connection = socket.create_connection((broker.host, broker.port), _ANSWER_SECONDS)
+        return cls(connection, user, broker.password(user))
 
     def __enter__(self) -> Self:
         return self
@@ -119,7 +128,7 @@ class RawDevice:
         self.name = name
         self.qos = qos
         self.boot_ms = now_ms()
-        self.client = RawClient(broker, name)
+        self.client = RawClient.of(broker, name)
         self._ledger = LedgerWriter(local.ledger_folder / f"raw-{name}{SUFFIX}")
         self._session = self._ledger.open_session(
             site=SITE, device=name, boot_ms=self.boot_ms, qos=qos

@@ -32,7 +32,7 @@ def not_text(trial: Trial) -> None:
         for payload in (b"\xff\xfe\xfd", b"", b'{"ts": 1, "values": {"value": "\xff"}}'):
             odd.send_refused("bytes", payload)
         await_quarantined(rig, 3, "")
-        with RawClient(rig.broker, odd.name) as another:
+        with RawClient.of(rig.broker, odd.name) as another:
             topic = odd.topic("\N{SNOWMAN}").encode()[:-1]
             _must_be_sent_away(trial, another, topic, b"{}", "invalid UTF-8 in a topic")
         rig.finish()
@@ -47,7 +47,7 @@ def too_large(trial: Trial) -> None:
     with Rig(trial) as rig, beside_a_fleet(rig) as odd:
         odd.send_refused("large", _payload(_MAX_PAYLOAD_BYTES + 100))
         await_quarantined(rig, 1, "too large")
-        with RawClient(rig.broker, odd.name) as another:
+        with RawClient.of(rig.broker, odd.name) as another:
             topic = odd.topic("large").encode()
             payload = _payload(_MAX_PAYLOAD_BYTES + 4096)
             _must_be_sent_away(trial, another, topic, payload, "a payload of 68 KiB")

@@ -13,7 +13,7 @@ NO_SUBSCRIBER = 0x10
 
 def test_a_publish_is_answered_at_each_level(broker: Broker) -> None:
     broker.admit(["odd-1"])
-    with RawClient(broker, "odd-1") as client:
+    with RawClient.of(broker, "odd-1") as client:
         topic = "telemetry/faults/odd-1/m"
 
         assert client.publish(topic, b"{}", 0) == packets.SUCCESS
@@ -24,14 +24,14 @@ def test_a_publish_is_answered_at_each_level(broker: Broker) -> None:
 
 def test_a_refusal_is_told_with_its_reason(broker: Broker) -> None:
     broker.admit(["odd-1"])
-    with RawClient(broker, "odd-1") as client:
+    with RawClient.of(broker, "odd-1") as client:
         assert client.publish("telemetry/faults/odd-2/m", b"{}", 1) == 0x87
         assert client.publish("telemetry/faults/odd-2/m", b"{}", 2) == 0x87
 
 
 def test_an_end_of_the_connection_is_told_with_its_reason(broker: Broker) -> None:
     broker.admit(["odd-1"])
-    with RawClient(broker, "odd-1") as client, pytest.raises(Disconnected) as ended:
+    with RawClient.of(broker, "odd-1") as client, pytest.raises(Disconnected) as ended:
         client.publish("telemetry/faults/odd-1/m", bytes(70_000), 1)
 
     assert ended.value.reason == packets.PACKET_TOO_LARGE
