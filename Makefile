@@ -10,6 +10,7 @@ TESTS    ?= tests/unit tests/integration tests/e2e
 
 INSTALL := PYTHON=$(PYTHON) stack/install.sh
 BIN     := .venv/bin
+SWARM   := $(BIN)/python -m stack.swarm
 RUNTIME := .venv/.installed-runtime
 DEV     := .venv/.installed-dev
 LOCK    := .venv/.installed-lock
@@ -21,10 +22,11 @@ SERVICES := broker sensors ingest api setup
 UNUSED   := --no-emit-package pbr --no-emit-package setuptools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check faults bench tools images format lock docs screenshots clean mosquitto chromium
+.PHONY: help demo run test check faults bench tools images deploy undeploy status scale leave rotate \
+        backup restore audit test-stack format lock docs screenshots clean mosquitto chromium
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: mosquitto $(RUNTIME) ## a fleet through the whole pipeline, and its delivery report [DEVICES=100 DURATION=30 QOS=mixed STORE=sqlite]
 	@$(BIN)/python -m stack demo --devices $(DEVICES) --duration $(DURATION) --qos $(QOS) --store $(STORE)
@@ -56,6 +58,37 @@ images: $(RUNTIME) ## each service's image, on the Docker engine that answers [V
 	@$(BIN)/python -m stack.images $(if $(VERSION),--version "$(VERSION)") $(if $(BASE),--base "$(BASE)") \
 		$(if $(REGISTRY),--registry "$(REGISTRY)") $(if $(PUSH),--push)
 
+deploy: $(RUNTIME) ## the stack on this Swarm, until ready [DENYUT_…=…, see docs/settings.md; make images first]
+	@$(SWARM) deploy
+
+undeploy: $(RUNTIME) ## stop the stack [DATA=1: and remove readings and secrets]
+	@$(SWARM) undeploy $(if $(DATA),--data)
+
+status: $(RUNTIME) ## every service of the stack, and ingests that went without leaving
+	@$(SWARM) status
+
+scale: $(RUNTIME) ## more or fewer tasks, without a loss: SERVICE=sensors|ingest|api N=3
+	@$(SWARM) scale "$(SERVICE)" "$(N)"
+
+leave: $(RUNTIME) ## drain what is parked for an ingest that went without leaving: SLOT=3
+	@$(SWARM) leave "$(SLOT)"
+
+rotate: $(RUNTIME) ## new tokens, passwords and certificates [WHAT="api-keys fleet-key"]
+	@$(SWARM) rotate $(WHAT)
+
+backup: $(RUNTIME) ## all that InfluxDB holds into a file: FILE=denyut.tar
+	@$(SWARM) backup "$(FILE)"
+
+restore: $(RUNTIME) ## bring a backup back: FILE=denyut.tar [REPLACE=1: what is stored now goes]
+	@$(SWARM) restore "$(FILE)" $(if $(REPLACE),--replace)
+
+audit: $(RUNTIME) ## the devices' ledgers against what the stack has stored
+	@$(SWARM) audit
+
+test-stack: tools $(DEV) ## the Swarm stack on a real engine, into build/stack.json [STEPS=update_api,roll_back]
+	@$(if $(STEPS),,$(BIN)/python -m pytest -q tests/stack)
+	@$(BIN)/python -m tests.stack $(if $(STEPS),--only "$(STEPS)")
+
 format: $(DEV) ## format the code, and mend what the linter can
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
@@ -68,7 +101,7 @@ screenshots: mosquitto chromium $(DEV) ## take the pictures of the live page ane
 
 lock: $(LOCK) ## pin what setup.cfg asks for, with hashes [UPGRADE=1]
 	@$(COMPILE) -o requirements/runtime.txt setup.cfg requirements/build.in \
-		$(foreach service,$(SERVICES),--extra $(service))
+		$(foreach service,$(SERVICES),--extra $(service)) --extra deploy
 	@$(foreach service,$(SERVICES),$(COMPILE) -o requirements/$(service).txt setup.cfg \
 		--extra $(service) $(UNUSED) -c requirements/runtime.txt &&) true
 	@$(COMPILE) -o requirements/dev.txt setup.cfg requirements/build.in \

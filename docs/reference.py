@@ -11,6 +11,7 @@ from broker.settings import BrokerSettings
 from ingest.settings import IngestSettings
 from sensors.settings import SensorsSettings
 from stack.setup.settings import SetupSettings
+from stack.swarm.settings import DeploySettings
 from telemetry.audit.settings import AuditSettings
 from telemetry.settings import Declared, Settings, declarations
 
@@ -23,6 +24,7 @@ _SERVICES: tuple[type[Settings], ...] = (
     ApiSettings,
     AuditSettings,
     SetupSettings,
+    DeploySettings,
 )
 _HEAD = """# Settings
 

@@ -9,11 +9,14 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO
 
 from stack.swarm import SwarmError
 
 _TIMEOUT_SECONDS = 120.0
+_PIECE_BYTES = 1 << 20
 # What Docker itself reads: all else of our environment, a secret above all, stays here.
 _INHERITED = ("PATH", "HOME", "LANG", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR", "TMPDIR")
 _NO_VARIABLES: Mapping[str, str] = {}
@@ -72,6 +75,28 @@ class Docker:
         except subprocess.TimeoutExpired as error:
             said = f"docker {arguments[0]} did not end within {timeout_seconds:g} s"
             raise DockerError(said) from error
+
+    def pipe(
+        self, *arguments: str, head: str, source: BinaryIO | None = None, target: BinaryIO
+    ) -> None:
+        """Feed a call with a text and then a file, and write what it prints to another file."""
+        with TemporaryFile() as said:
+            with subprocess.Popen(  # noqa: S603
+                [_program(), *arguments],
+                stdin=subprocess.PIPE,
+                stdout=target,
+                stderr=said,
+                env=self._environment,
+            ) as process:
+                assert process.stdin is not None
+                with suppress(BrokenPipeError):  # it has ended, and says why
+                    process.stdin.write(head.encode())
+                    if source is not None:
+                        shutil.copyfileobj(source, process.stdin, _PIECE_BYTES)
+                    process.stdin.close()
+            said.seek(0)
+            if process.returncode != 0:
+                raise DockerError(_one_line(arguments, said.read().decode(errors="replace")))
 
     def rows(self, *arguments: str) -> list[Row]:
         """Return the rows of a listing."""

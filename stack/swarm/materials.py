@@ -1,0 +1,162 @@
+"""What the services of a stack are given: secrets and configs, made from settings and the vault."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from broker.certificates import Authority, CertificateError, Issued, days_left
+from stack.process import ROOMS
+from stack.swarm import PreflightError, SwarmError
+from stack.swarm.settings import DeploySettings
+from stack.swarm.vault import Vault
+
+STACK_FOLDER = Path(__file__).parents[1]
+TOKENS = ("ingest", "api", "grafana")
+PASSWORDS = ("ingest-password", "api-password", "health-password", "grafana-password")
+API_KEY, API_KEYS = "api-key", "api-keys"
+
+# One that is about to run out is made anew: nobody likes to find out on a Sunday.
+_RENEW_BEFORE_DAYS = 30
+_COMMAND_SECONDS = 60
+
+
+class Materials(Struct, frozen=True):
+    """Contents by name; a secret's is not to be printed. `authority` is what people trust."""
+
+    secrets: Mapping[str, str]
+    configs: Mapping[str, str]
+    authority: str
+
+    def __repr__(self) -> str:
+        return f"Materials({sorted(self.secrets)}, {sorted(self.configs)})"
+
+
+def check_files(settings: DeploySettings) -> None:
+    """Raise PreflightError where a file that the settings name is not there."""
+    certificate, key = settings.authority_certificate, settings.authority_key
+    if bool(certificate) != bool(key):
+        raise PreflightError(
+            "DENYUT_AUTHORITY_CERTIFICATE and DENYUT_AUTHORITY_KEY belong together: set both"
+        )
+    for variable, path in {
+        "DENYUT_AUTHORITY_CERTIFICATE": certificate,
+        "DENYUT_AUTHORITY_KEY": key,
+        "DENYUT_BROKER_CA": settings.broker_ca,
+        "DENYUT_DEVICES_FILE": settings.devices_file,
+        "DENYUT_FLEET": settings.fleet if Path(settings.fleet).suffix else "",
+    }.items():
+        if path and not Path(path).is_file():
+            raise PreflightError(f"{variable}={path!r}: there is no such file")
+
+
+def make_materials(settings: DeploySettings, vault: Vault) -> Materials:
+    """Make or find all but the store's tokens, which only the store can make."""
+    authority = _authority(settings, vault)
+    secrets = {name: vault.get(name) for name in ("fleet-key", *PASSWORDS)}
+    secrets |= _certificates(settings, vault, authority)
+    secrets[API_KEYS] = _api_keys(vault)
+    broker_ca = Path(settings.broker_ca).read_text() if settings.broker_ca else None
+    configs = {
+        "ca": broker_ca or authority.certificate_pem,
+        "devices": _devices(settings),
+        "fleet": _fleet_file(settings).read_text(encoding="utf-8"),
+        "front": (STACK_FOLDER / "front" / "haproxy.cfg").read_text(encoding="utf-8"),
+        "grafana-datasources": (STACK_FOLDER / "grafana" / "datasources.yaml").read_text("utf-8"),
+    }
+    return Materials(secrets, configs, authority.certificate_pem)
+
+
+def _authority(settings: DeploySettings, vault: Vault) -> Authority:
+    try:
+        if settings.authority_certificate:
+            certificate, key = settings.authority_certificate, settings.authority_key
+            return Authority.load(Issued(Path(certificate).read_text(), Path(key).read_text()))
+        if vault.find("authority-certificate") is None:
+            made = Authority.make(f"{settings.stack} authority").kept
+            vault.keep("authority-key", made.key_pem)
+            vault.keep("authority-certificate", made.certificate_pem)
+        kept = Issued(vault.get("authority-certificate"), vault.get("authority-key"))
+        return Authority.load(kept)
+    except (CertificateError, OSError) as error:
+        raise PreflightError(str(error)) from error
+
+
+def _certificates(settings: DeploySettings, vault: Vault, authority: Authority) -> dict[str, str]:
+    hosts = list(dict.fromkeys(["broker", *settings.hosts.split()]))
+    made_for = f"{authority.certificate_pem}{' '.join(hosts)}"
+    if vault.find("certificates-made-for") != made_for:
+        vault.forget("broker-certificate", "front-certificate", "client-certificate")
+    broker = _certificate(vault, "broker", lambda: authority.issue_server(hosts))
+    front = _certificate(vault, "front", lambda: authority.issue_server(settings.hosts.split()))
+    client = _certificate(vault, "client", lambda: authority.issue_client(settings.stack))
+    vault.keep("certificates-made-for", made_for)
+    return {
+        "broker-certificate": broker.certificate_pem,
+        "broker-key": broker.key_pem,
+        # HAProxy wants both in one file.
+        "front-certificate": front.certificate_pem + front.key_pem,
+        "client-certificate": client.certificate_pem,
+        "client-key": client.key_pem,
+    }
+
+
+def _certificate(vault: Vault, name: str, issue: Callable[[], Issued]) -> Issued:
+    """Return a certificate that is valid for a while yet, and its key."""
+    certificate, key = f"{name}-certificate", f"{name}-key"
+    kept = vault.find(certificate)
+    if kept is None or days_left(kept) < _RENEW_BEFORE_DAYS:
+        made = issue()
+        vault.keep(key, made.key_pem)
+        kept = vault.keep(certificate, made.certificate_pem)
+    return Issued(kept, vault.get(key))
+
+
+def _api_keys(vault: Vault) -> str:
+    """Return the file of the API's keys, hashed; the first key itself is in the vault only."""
+    if vault.find(API_KEY) is None or vault.find(API_KEYS) is None:
+        vault.forget(API_KEYS)
+        scopes = [part for scope in ("read", "command", "admin") for part in ("--scope", scope)]
+        file = str(vault.path(API_KEYS))
+        key = _room("api", "keys", "make", "--name", "operator", *scopes, "--file", file)
+        vault.keep(API_KEY, key.strip())
+    return vault.get(API_KEYS)
+
+
+def _devices(settings: DeploySettings) -> str:
+    """Return the names that the broker lets in: all slots' devices, and each task's own."""
+    ranges = _room(
+        "sensors", "devices", _fleet(settings), "--devices", str(settings.devices),
+        "--slots", str(settings.max_sensors), "--ranges",
+    )  # fmt: skip
+    own = "".join(f"sensors-{slot}\n" for slot in range(1, settings.max_sensors + 1))
+    further = Path(settings.devices_file).read_text("utf-8") if settings.devices_file else ""
+    return f"{ranges}{own}{further}"
+
+
+def _fleet(settings: DeploySettings) -> str:
+    named = settings.fleet
+    return str(Path(named).resolve()) if Path(named).suffix else named
+
+
+def _fleet_file(settings: DeploySettings) -> Path:
+    if Path(settings.fleet).suffix:
+        return Path(settings.fleet)
+    return ROOMS / "sensors" / "fleets" / f"{settings.fleet}.toml"
+
+
+def _room(*arguments: str) -> str:
+    """Return what a room's own command prints: its code is not for us to import."""
+    asked = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", *arguments],
+        cwd=ROOMS,
+        capture_output=True,
+        text=True,
+        timeout=_COMMAND_SECONDS,
+        check=False,
+    )
+    if asked.returncode != 0:
+        raise SwarmError(asked.stderr.strip().splitlines()[-1])
+    return asked.stdout

@@ -1,0 +1,56 @@
+"""`make undeploy`: every service stops in good order; data and secrets stay unless asked for."""
+
+import shutil
+import time
+
+from stack.swarm import SwarmError
+from stack.swarm.deployment import Deployment
+from stack.swarm.docker import DockerError
+from stack.swarm.objects import Objects
+
+_GONE_WITHIN_SECONDS = 120.0
+_LOOK_SECONDS = 0.5
+_VOLUMES = ("broker-data", "influxdb-data", "ingest-data", "sensors-data", "grafana-data")
+
+
+def undeploy(deployment: Deployment, *, with_data: bool) -> None:
+    """Remove the stack, and wait until the last container and network are gone."""
+    docker, stack = deployment.docker, deployment.settings.stack
+    docker.run("stack", "rm", stack)
+    _wait_until_gone(deployment)
+    Objects(docker, stack).remove_all()
+    if not with_data:
+        deployment.console.print(
+            f"· stopped; readings are in this engine's volumes, secrets in "
+            f"{deployment.settings.folder}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return
+    for name in _VOLUMES:
+        if docker.exists("volume", f"{stack}_{name}"):
+            docker.run("volume", "rm", f"{stack}_{name}")
+    shutil.rmtree(deployment.settings.folder, ignore_errors=True)
+    deployment.console.print("· stopped, and readings and secrets are removed", highlight=False)
+
+
+def _wait_until_gone(deployment: Deployment) -> None:
+    label = f"label=com.docker.stack.namespace={deployment.settings.stack}"
+    deadline_s = time.monotonic() + _GONE_WITHIN_SECONDS
+    with deployment.console.status("waiting until every task has ended"):
+        while _left(deployment, label):
+            if time.monotonic() > deadline_s:
+                raise SwarmError(
+                    f"not gone within {_GONE_WITHIN_SECONDS:g} s: docker ps --filter {label}"
+                )
+            time.sleep(_LOOK_SECONDS)
+
+
+def _left(deployment: Deployment, label: str) -> bool:
+    docker = deployment.docker
+    try:
+        containers = docker.run("ps", "--all", "--quiet", "--filter", label)
+        networks = docker.run("network", "ls", "--quiet", "--filter", label)
+    except DockerError:
+        return True
+    return bool(containers.strip() or networks.strip())

@@ -1,0 +1,111 @@
+"""What the services of a stack are given: made once, kept, renewed when it runs out."""
+
+from pathlib import Path
+
+import pytest
+
+from broker.certificates import Authority, days_left
+from stack.swarm import PreflightError
+from stack.swarm.materials import API_KEY, check_files, make_materials
+from stack.swarm.settings import DeploySettings
+from stack.swarm.vault import Vault
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Vault:
+    return Vault(tmp_path)
+
+
+def test_a_second_deployment_has_the_same_secrets(vault: Vault) -> None:
+    first = make_materials(DeploySettings(), vault)
+    second = make_materials(DeploySettings(), vault)
+
+    assert first == second
+    assert len(set(first.secrets.values())) == len(first.secrets)
+
+
+def test_every_secret_is_for_its_owner_alone(vault: Vault) -> None:
+    make_materials(DeploySettings(), vault)
+
+    assert all(path.stat().st_mode & 0o077 == 0 for path in vault.folder.iterdir())
+
+
+def test_only_the_hash_of_the_api_key_goes_to_the_stack(vault: Vault) -> None:
+    materials = make_materials(DeploySettings(), vault)
+    key = vault.get(API_KEY)
+
+    assert all(key not in text for text in materials.secrets.values())
+    assert all(key not in text for text in materials.configs.values())
+
+
+def test_secrets_are_not_seen_in_a_log(vault: Vault) -> None:
+    materials = make_materials(DeploySettings(), vault)
+
+    assert not any(text in repr(materials) for text in materials.secrets.values())
+
+
+def test_a_certificate_that_runs_out_soon_is_made_anew(vault: Vault) -> None:
+    make_materials(DeploySettings(), vault)
+    kept = Vault(vault.folder.parent)
+    authority = Authority.make("another")
+    kept.keep("broker-certificate", authority.issue_server(["broker"], days=3).certificate_pem)
+
+    again = make_materials(DeploySettings(), vault)
+
+    assert days_left(again.secrets["broker-certificate"]) > 300
+
+
+def test_other_host_names_need_another_certificate(vault: Vault) -> None:
+    before = make_materials(DeploySettings(), vault)
+    after = make_materials(DeploySettings(hosts="pulse.example"), vault)
+
+    assert before.secrets["front-certificate"] != after.secrets["front-certificate"]
+    assert before.secrets["fleet-key"] == after.secrets["fleet-key"]
+    assert before.authority == after.authority
+
+
+def test_the_broker_lets_in_every_slots_devices_and_those_of_a_file(
+    vault: Vault, tmp_path: Path
+) -> None:
+    further = tmp_path / "devices"
+    further.write_text("boiler-{1..3}\n")
+    told = DeploySettings(devices=6, max_sensors=2, devices_file=str(further))
+
+    lines = make_materials(told, vault).configs["devices"].split()
+
+    assert {"sensors-1", "sensors-2", "boiler-{1..3}"} <= set(lines)
+
+
+def test_an_authority_of_ones_own_signs_the_certificates(vault: Vault, tmp_path: Path) -> None:
+    own = Authority.make("our house").kept
+    certificate, key = tmp_path / "ca.pem", tmp_path / "ca.key"
+    certificate.write_text(own.certificate_pem)
+    key.write_text(own.key_pem)
+
+    told = DeploySettings(authority_certificate=str(certificate), authority_key=str(key))
+
+    assert make_materials(told, vault).authority == own.certificate_pem
+    assert vault.find("authority-key") is None
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (
+            DeploySettings(fleet="/nowhere/fleet.toml"),
+            "DENYUT_FLEET='/nowhere/fleet.toml': there is no such file",
+        ),
+        (DeploySettings(authority_key="/nowhere/key"), "belong together"),
+        (DeploySettings(broker_ca="/nowhere/ca.pem"), "DENYUT_BROKER_CA"),
+    ],
+)
+def test_a_file_that_is_not_there_is_named(told: DeploySettings, said: str) -> None:
+    with pytest.raises(PreflightError, match=said):
+        check_files(told)
+
+
+def test_an_unreadable_secret_is_no_reason_to_make_another(vault: Vault) -> None:
+    vault.path("fleet-key").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(Exception, match="fleet-key cannot be read"):
+        vault.get("fleet-key")

@@ -1,0 +1,126 @@
+"""The stack file as it stands: what it asks of the Swarm, and what must hold for each service."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stack.swarm import PreflightError
+from stack.swarm.settings import DeploySettings
+from stack.swarm.stackfile import StackFile, fitting_overlays
+
+FILE = Path(__file__).parents[4] / "stack" / "stack.yml"
+OVERLAYS = sorted(FILE.parent.joinpath("overlays").glob("*.yml"))
+STATELESS = {"api"}
+
+
+def services() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text())["services"]
+    return found
+
+
+def deployed(**told: Any) -> StackFile:
+    return StackFile(["one-node"], DeploySettings(**told).variables)
+
+
+@pytest.mark.parametrize("name", services())
+def test_every_service_is_hardened(name: str) -> None:
+    service = services()[name]
+
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["user"].split(":")[0] not in ("0", "root")
+    assert service["deploy"]["resources"]["limits"].keys() == {"memory", "pids"}
+    assert service["deploy"]["resources"]["reservations"]["memory"]
+    assert service["logging"]["options"]["max-size"]
+
+
+@pytest.mark.parametrize("name", services())
+def test_every_service_is_checked_restarted_and_rolled_back(name: str) -> None:
+    service = services()[name]
+    deploy = service["deploy"]
+
+    assert service["healthcheck"]["test"]
+    assert service["stop_grace_period"]
+    assert deploy["restart_policy"]["condition"] == "any"
+    assert deploy["update_config"]["failure_action"] == "rollback"
+    order = "start-first" if name in STATELESS else "stop-first"
+    assert deploy["update_config"]["order"] == deploy["rollback_config"]["order"] == order
+
+
+def test_a_service_with_data_or_a_fixed_id_is_never_there_twice() -> None:
+    for name, service in services().items():
+        keeps = any(isinstance(volume, str) for volume in service.get("volumes", []))
+        if keeps:
+            assert service["deploy"]["update_config"]["order"] == "stop-first", name
+
+
+def test_only_the_front_and_the_broker_are_published() -> None:
+    published = {name for name, service in services().items() if "ports" in service}
+
+    assert published == {"front", "broker"}
+
+
+def test_devices_share_a_network_with_the_broker_alone() -> None:
+    on_it = {name for name, service in services().items() if "devices" in service["networks"]}
+
+    assert on_it == {"broker", "sensors"}
+
+
+def test_no_secret_is_in_an_environment() -> None:
+    for name, service in services().items():
+        for variable, value in service.get("environment", {}).items():
+            if any(word in variable for word in ("PASSWORD", "TOKEN", "_KEY", "SECRET")):
+                assert variable.endswith(("_FILE", "__FILE")), f"{name}: {variable}"
+                assert str(value).startswith(("/run/secrets/", "${CLIENT_")), f"{name}: {variable}"
+
+
+def test_every_variable_is_one_that_make_deploy_sets_or_has_a_default() -> None:
+    told = DeploySettings().variables
+    for line in FILE.read_text().splitlines():
+        for part in line.split("${")[1:]:
+            name, _brace, _rest = part.partition("}")
+            bare = name.partition(":-")[0]
+            assert ":-" in name or bare in told or bare.endswith(("_SECRET", "_CONFIG")), name
+
+
+def test_images_are_pinned_and_those_of_no_task_are_not_asked_for() -> None:
+    assert all(image.rpartition(":")[2] not in ("", "latest") for image in deployed().images())
+    assert any("grafana" in image for image in deployed().images())
+    assert not any("grafana" in image for image in deployed(grafana=0).images())
+
+
+def test_a_registry_stands_before_our_images_only() -> None:
+    images = deployed(registry="registry.example:5000", version="1").images()
+
+    assert "registry.example:5000/denyut/api:1" in images
+    assert "influxdb:2.9.1" in images
+
+
+def test_reserved_memory_counts_every_task() -> None:
+    few, many = (tasks_of_96_megabytes(deployed(api=count)) for count in (1, 5))
+
+    assert many - few == 4
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
+def test_an_overlay_speaks_of_services_that_there_are(overlay: Path) -> None:
+    named = yaml.safe_load(overlay.read_text())["services"]
+
+    assert named.keys() <= services().keys()
+
+
+def test_an_overlay_is_chosen_by_the_number_of_nodes() -> None:
+    assert fitting_overlays("auto", 1)[0] == "one-node"
+    assert fitting_overlays("auto", 3)[0] == "several-nodes"
+    assert fitting_overlays("one-node no-ipvs", 3) == ["one-node", "no-ipvs"]
+
+
+def test_an_unknown_overlay_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(PreflightError, match="nothing is none of no-ipvs, one-node"):
+        StackFile(["nothing"], {})
+
+
+def tasks_of_96_megabytes(file: StackFile) -> int:
+    return sum(count for size, count in file.reserved_memory() if size == "96M")
