@@ -14,6 +14,12 @@ from sensors.settings import SensorsSettings
 KEY = {"SENSORS_FLEET_KEY": "key"}
 
 
+@pytest.fixture(autouse=True)
+def log_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the log as it is: a command runs in this process here, and so would all later tests."""
+    monkeypatch.setattr("telemetry.log.configure", lambda *_given: None)
+
+
 def invoke(*arguments: str, environment: dict[str, str] | None = None) -> Result:
     return CliRunner().invoke(application, arguments, env=environment)
 
