@@ -21,7 +21,7 @@ from telemetry.metrics import Sample, as_values
 from telemetry.topics import OWN_SITE
 
 STATUSES = "status/+/+"
-_KEEPALIVE_SECONDS = 30
+_KEEPALIVE_SECONDS = 10
 _LAST_FIGURES_SECONDS = 2.0
 
 _log = log.get(__name__)
@@ -96,7 +96,7 @@ class BrokerLink:
         if self._settings.password is not None:
             client.username_pw_set(self._settings.username, self._settings.password.value)
         # Replicas that lost the same broker come back at different times.
-        client.reconnect_delay_set(random.randint(1, 3), random.randint(15, 30))  # noqa: S311
+        client.reconnect_delay_set(random.randint(1, 3), random.randint(5, 10))  # noqa: S311
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect

@@ -111,6 +111,14 @@ class Docker:
         found: list[Row] = json.loads(self.run("inspect", *chosen, *names))
         return found
 
+    def inspect_those_left(self, *names: str, kind: str) -> list[Row]:
+        """Return what is known of those that are left, as of tasks, which come and go."""
+        if not names:
+            return []
+        done = self.call("inspect", "--type", kind, *names)
+        found: list[Row] = json.loads(done.stdout or "[]")
+        return found
+
     def exists(self, kind: str, name: str) -> bool:
         """Whether there is such an object, as an image or a volume."""
         try:

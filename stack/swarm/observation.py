@@ -50,7 +50,7 @@ class Observer:
     def services(self) -> dict[str, ServiceState]:
         """Return the stack's services by their names in the stack file, in the order of names."""
         described = self._docker.inspect(*self._ids(), kind="service")
-        tasks = self._docker.inspect(*self._task_ids(), kind="task") if described else []
+        tasks = self._docker.inspect_those_left(*self._task_ids(), kind="task") if described else []
         by_service: dict[str, list[Row]] = {}
         for task in tasks:
             by_service.setdefault(task["ServiceID"], []).append(task)
@@ -63,7 +63,7 @@ class Observer:
             "service", "ps", "-q", "--no-trunc", "--filter", "desired-state=running",
             f"{self._stack}_{service}",
         ).split()  # fmt: skip
-        tasks = self._docker.inspect(*ids, kind="task")
+        tasks = self._docker.inspect_those_left(*ids, kind="task")
         return sorted((task for task in tasks if _runs(task)), key=lambda task: task["Slot"])
 
     def last_words(self, service: str) -> str:

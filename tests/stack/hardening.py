@@ -87,9 +87,13 @@ def secrets(trial: Trial) -> None:
     with trial.traffic():
         wanted = _secrets(trial)
         trial.must(len(wanted) >= 12, f"{len(wanted)} secrets to look for")
+        looked_at = 0
         for place, text in _places(trial):
             held = [name for name, secret in wanted.items() if secret in text]
-            trial.must(not held, f"{place} holds {', '.join(held) or 'none'}")
+            if held:
+                raise StepFailed(f"{place} holds {', '.join(held)}")
+            looked_at += 1
+        trial.must(looked_at, f"no secret in {looked_at} places")
         trial.let_publish(3)
 
 
