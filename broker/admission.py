@@ -17,7 +17,7 @@ from pathlib import Path
 
 from broker import access, probe
 from broker.passwords import password_file
-from broker.private_files import write_private
+from telemetry.private_files import write_private
 
 _STATUSES = "status/denyut/+"
 _ONLINE = '"online"'
@@ -63,8 +63,7 @@ class Admission:
 
     def _let_in(self, users: Collection[str]) -> None:
         chosen = {user: text for user, text in self._passwords.items() if user in users}
-        new = self.path.with_name(f"{self.path.name}.new")
-        write_private(new, password_file(chosen), owner=self._owner).rename(self.path)
+        write_private(self.path, password_file(chosen), owner=self._owner)
 
 
 def in_background(work: Callable[[int], None]) -> None:

@@ -15,8 +15,8 @@ from broker.certificates import (
 )
 from broker.commands import one_line_errors
 from broker.devices import checked_device
-from broker.private_files import write_private
 from telemetry.credentials import device_password
+from telemetry.private_files import write_private
 from telemetry.settings import SettingError
 
 application = typer.Typer()

@@ -17,10 +17,11 @@ from broker.configuration import (
     ListenerTls,
 )
 from broker.devices import DevicesError, parse_devices
-from broker.private_files import give, private_folder, write_private
+from broker.private_folder import private_folder
 from broker.program import MISSING, find_mosquitto, mosquitto_user
 from broker.settings import BrokerSettings
 from telemetry.credentials import device_password
+from telemetry.private_files import give, write_private
 from telemetry.settings import SettingError
 
 LOOPBACK = "127.0.0.1"

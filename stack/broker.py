@@ -15,8 +15,9 @@ from broker.passwords import password_line
 from stack import StackError
 from stack.process import Process
 from stack.waiting import holds_within
-from stack.workspace import Workspace, write_private
+from stack.workspace import Workspace
 from telemetry.credentials import device_password
+from telemetry.private_files import write_private
 
 _ADMITTED_WITHIN_SECONDS = 10.0
 

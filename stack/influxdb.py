@@ -15,7 +15,7 @@ from stack.setup.influxdb import InfluxSetup
 from stack.setup.plan import Plan
 from stack.setup.server import Server
 from stack.setup.tokens import TokenFolder
-from stack.workspace import write_private
+from telemetry.private_files import write_private
 from telemetry.settings import Secret
 
 VERSION = "2.9.1"

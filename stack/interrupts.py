@@ -1,7 +1,13 @@
-"""Signals that stop a stack in good order."""
+"""A command line that signals stop in good order, and whose errors are one line."""
 
 import signal
+import sys
+from collections.abc import Callable
 from types import FrameType
+
+from stack import StackError
+
+INTERRUPTED = 130
 
 
 def stop_by_signals() -> None:
@@ -13,3 +19,15 @@ def stop_by_signals() -> None:
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def run_command(application: Callable[[], object], failed: int) -> None:
+    """Run a command line; a StackError is printed and becomes this exit code."""
+    stop_by_signals()
+    try:
+        application()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except StackError as error:
+        print(error, file=sys.stderr)
+        sys.exit(failed)

@@ -6,11 +6,12 @@ user of its own, which must be able to pass through every folder above its files
 
 import fcntl
 import os
-import pwd
 import shutil
 import tempfile
 import time
 from pathlib import Path
+
+from telemetry.private_files import give, write_private
 
 _PREFIX = "denyut-stack-"
 _LOCK = ".lock"
@@ -46,22 +47,6 @@ class Workspace:
         """Remove the folder and all that is in it."""
         shutil.rmtree(self.folder, ignore_errors=True)
         os.close(self._lock)
-
-
-def write_private(path: Path, text: str, *, owner: str | None = None) -> Path:
-    """Write a file that only its owner can read, in one step for whoever reads it meanwhile."""
-    new = path.with_name(f"{path.name}.new")
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123
-        file.write(text)
-    give(new, owner)
-    return new.rename(path)
-
-
-def give(path: Path, owner: str | None) -> None:
-    """Make the user named `owner` the owner of a file or folder; None leaves it ours."""
-    if owner is not None:
-        entry = pwd.getpwnam(owner)
-        os.chown(path, entry.pw_uid, entry.pw_gid)
 
 
 def _temporary_folder() -> Path:

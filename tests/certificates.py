@@ -7,7 +7,7 @@ import pytest
 
 from broker.certificates import Authority, Issued
 from stack.broker import Broker
-from stack.workspace import write_private
+from telemetry.private_files import write_private
 
 
 def write_authority(folder: Path, authority: Authority, name: str = "ca") -> Path:

@@ -1,18 +1,16 @@
 """The fault table's command line: `make faults`, or `python -m stack.faults --cases 1,3`."""
 
 import re
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from stack import StackError
 from stack.faults import rows
 from stack.faults.case import CASES, QUICK, Case
 from stack.faults.running import Run
-from stack.interrupts import stop_by_signals
+from stack.interrupts import run_command
 
 REPORT = Path("build/faults.json")
 SELFTEST_CASE = 1
@@ -75,14 +73,7 @@ def _numbers(part: str) -> range:
 
 
 def main() -> None:
-    stop_by_signals()
-    try:
-        application()
-    except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
-    except StackError as error:
-        print(error, file=sys.stderr)
-        sys.exit(_REFUSED)
+    run_command(application, failed=_REFUSED)
 
 
 if __name__ == "__main__":

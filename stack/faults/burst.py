@@ -22,8 +22,8 @@ from stack.faults.packets import PacketSplitter
 from stack.faults.raw_device import SITE, WINDOW, native, now_ms
 from stack.local import LocalStack
 from stack.process import Process
-from stack.workspace import write_private
 from telemetry.ledger import SUFFIX, LedgerWriter
+from telemetry.private_files import write_private
 
 _DEVICES = 60
 PACK = 4  # readings in a message

@@ -1,6 +1,5 @@
 """The images' command line: `make images`, or `python -m stack.images`."""
 
-import sys
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -11,8 +10,7 @@ from rich.table import Table
 
 import telemetry
 from stack.images import BASE, Built, ImageBuilder, ImageError, ImagesRequest, build_images
-from stack.interrupts import stop_by_signals
-from stack.swarm import SwarmError
+from stack.interrupts import run_command
 
 _FAILED, _INTERRUPTED = 1, 130
 _MEGABYTE = 1_000_000
@@ -69,14 +67,7 @@ def _table(base: str, built: Mapping[str, Built]) -> Table:
 
 
 def main() -> None:
-    stop_by_signals()
-    try:
-        application()
-    except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
-    except SwarmError as error:
-        print(error, file=sys.stderr)
-        sys.exit(_FAILED)
+    run_command(application, failed=_FAILED)
 
 
 if __name__ == "__main__":

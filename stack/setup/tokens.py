@@ -9,7 +9,7 @@ from influxdb_client import Permission, PermissionResource
 from stack.setup.authorizations import Authorizations
 from stack.setup.plan import Action, Plan, ServiceName
 from stack.setup.server import RequestRefused, Server, SetupError, is_sendable
-from stack.workspace import write_private
+from telemetry.private_files import write_private
 from telemetry.settings import Secret
 from telemetry.store import StoreMisconfigured
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import msgspec
 
+from stack.setup.files import written
 from stack.swarm import SwarmError
 from stack.swarm.deployment import OPERATOR_TOKEN, Deployment
 from stack.swarm.docker import DockerError
-from stack.swarm.readiness import Readiness
+from stack.swarm.scaling import set_replicas
 from stack.swarm.vault import Vault
 
 _URL = "SETUP_URL=http://influxdb:8086"
@@ -16,15 +17,9 @@ _URL = "SETUP_URL=http://influxdb:8086"
 
 def backup(deployment: Deployment, to: Path) -> None:
     """Write all buckets to a file: whole, or not at all."""
-    unfinished = to.with_name(f"{to.name}.part")
     command = deployment.oneoff.command("setup", "backup", "--secrets-from-stdin", variables=[_URL])
-    try:
-        with unfinished.open("wb") as file:
-            unfinished.chmod(0o600)
-            deployment.docker.pipe(*command, head=_secrets(deployment), target=file)
-        unfinished.rename(to)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with written(to, sys.stdout.buffer) as file:
+        deployment.docker.pipe(*command, head=_secrets(deployment), target=file)
     deployment.console.print(f"· {to}: {to.stat().st_size:,} bytes", highlight=False)
 
 
@@ -40,7 +35,7 @@ def restore(deployment: Deployment, source: Path, *, replace: bool) -> None:
         "setup", "restore", "--secrets-from-stdin", "--spool", "/data", *chosen,
         variables=[_URL], volumes=["/data"],
     )  # fmt: skip
-    _pause_ingest(deployment)
+    set_replicas(deployment, "ingest", 0)
     with source.open("rb") as file:
         try:
             deployment.docker.pipe(
@@ -51,14 +46,6 @@ def restore(deployment: Deployment, source: Path, *, replace: bool) -> None:
             raise
     deployment.console.print("· restored; now the tokens, which were of other buckets")
     deployment.deploy()
-
-
-def _pause_ingest(deployment: Deployment) -> None:
-    readiness = Readiness(
-        deployment.observer, deployment.console, deployment.settings.ready_seconds
-    )
-    deployment.docker.run("service", "scale", "--detach", f"{deployment.settings.stack}_ingest=0")
-    readiness.wait_for(["ingest"])
 
 
 def _secrets(deployment: Deployment) -> str:

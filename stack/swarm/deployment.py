@@ -27,7 +27,7 @@ class Deployment:
         self.docker = docker
         self.console = console
         self.observer = Observer(docker, settings.stack)
-        self.oneoff = OneOff(docker, settings.stack, settings.image_prefix, settings.version)
+        self.oneoff = OneOff(docker, settings)
         self._objects = Objects(docker, settings.stack)
 
     def deploy(self) -> None:
@@ -59,7 +59,7 @@ class Deployment:
         preflight.check_ports(self.docker, self.settings)
         needed = sum(preflight.memory_bytes(size) * count for size, count in file.reserved_memory())
         preflight.check_memory(info, needed, int(info["Swarm"].get("Nodes") or 1))
-        ours = f"{self.settings.image_prefix}denyut/setup:{self.settings.version}"
+        ours = self.settings.image("setup")
         preflight.check_images(self.docker, {*file.images(), ours}, self.settings.registry)
         if not preflight.has_no_new_privileges(self.docker, ours):
             self._warn_of_privileges()

@@ -6,6 +6,7 @@ Nothing of them is kept: no log driver, no volume that is not asked for, no cont
 from collections.abc import Sequence
 
 from stack.swarm.docker import Docker
+from stack.swarm.settings import DeploySettings
 
 _SECONDS = 600.0
 _TMP = "/tmp:size=256m,mode=1777"  # noqa: S108
@@ -14,11 +15,9 @@ _TMP = "/tmp:size=256m,mode=1777"  # noqa: S108
 class OneOff:
     """Runs commands of our images beside the services of a stack."""
 
-    def __init__(self, docker: Docker, stack: str, image_prefix: str, version: str) -> None:
+    def __init__(self, docker: Docker, settings: DeploySettings) -> None:
         self._docker = docker
-        self._network = f"{stack}_data"
-        self._image_prefix = image_prefix
-        self._version = version
+        self._settings = settings
 
     def run(
         self,
@@ -49,6 +48,6 @@ class OneOff:
             "run", "--rm", "--interactive", "--log-driver", "none", "--read-only",
             "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "10001:10001",
             "--pids-limit", "128", "--memory", "512m",
-            "--tmpfs", _TMP, "--network", self._network, *mounts, *told,
-            *program, f"{self._image_prefix}denyut/{room}:{self._version}", *entry[1:], *arguments,
+            "--tmpfs", _TMP, "--network", f"{self._settings.stack}_data", *mounts, *told,
+            *program, self._settings.image(room), *entry[1:], *arguments,
         ]  # fmt: skip

@@ -1,12 +1,12 @@
 """`make undeploy`: every service stops in good order; data and secrets stay unless asked for."""
 
 import shutil
-import time
 
 from stack.swarm import SwarmError
 from stack.swarm.deployment import Deployment
 from stack.swarm.docker import DockerError
 from stack.swarm.objects import Objects
+from stack.waiting import holds_within
 
 _GONE_WITHIN_SECONDS = 120.0
 _LOOK_SECONDS = 0.5
@@ -36,14 +36,12 @@ def undeploy(deployment: Deployment, *, with_data: bool) -> None:
 
 def _wait_until_gone(deployment: Deployment) -> None:
     label = f"label=com.docker.stack.namespace={deployment.settings.stack}"
-    deadline_s = time.monotonic() + _GONE_WITHIN_SECONDS
     with deployment.console.status("waiting until every task has ended"):
-        while _left(deployment, label):
-            if time.monotonic() > deadline_s:
-                raise SwarmError(
-                    f"not gone within {_GONE_WITHIN_SECONDS:g} s: docker ps --filter {label}"
-                )
-            time.sleep(_LOOK_SECONDS)
+        gone = holds_within(
+            lambda: not _left(deployment, label), _GONE_WITHIN_SECONDS, _LOOK_SECONDS
+        )
+    if not gone:
+        raise SwarmError(f"not gone within {_GONE_WITHIN_SECONDS:g} s: docker ps --filter {label}")
 
 
 def _left(deployment: Deployment, label: str) -> bool:

@@ -13,6 +13,7 @@ from stack.swarm import SwarmError
 from stack.swarm.deployment import Deployment
 from stack.swarm.docker import Row
 from stack.swarm.readiness import Readiness
+from stack.waiting import holds_within
 
 SCALABLE = ("sensors", "ingest", "api")
 _LEAVE_SECONDS = 600.0
@@ -25,15 +26,21 @@ def scale(deployment: Deployment, service: str, replicas: int) -> None:
     _check(deployment, service, replicas)
     observer, settings = deployment.observer, deployment.settings
     before = observer.running_tasks(service)
-    readiness = Readiness(observer, deployment.console, settings.ready_seconds)
-    deployment.docker.run("service", "scale", "--detach", f"{settings.stack}_{service}={replicas}")
-    readiness.wait_for([service])
+    set_replicas(deployment, service, replicas)
     replace(settings, **{service: replicas}).remember()
     if service == "ingest":
         stay = {task["Slot"] for task in observer.running_tasks(service)}
         for task in before:
             if task["Slot"] not in stay:
                 leave(deployment, task["Slot"], node=task["NodeID"])
+
+
+def set_replicas(deployment: Deployment, service: str, replicas: int) -> None:
+    """Do what `docker service scale` does, and wait; nobody leaves, and nothing is remembered."""
+    settings = deployment.settings
+    readiness = Readiness(deployment.observer, deployment.console, settings.ready_seconds)
+    deployment.docker.run("service", "scale", "--detach", f"{settings.stack}_{service}={replicas}")
+    readiness.wait_for([service])
 
 
 def leave(deployment: Deployment, slot: int, *, node: str | None = None) -> None:
@@ -70,17 +77,15 @@ def _check(deployment: Deployment, service: str, replicas: int) -> None:
 
 def _wait_until_gone(deployment: Deployment, slot: int) -> None:
     """Wait until no task of a slot runs: its spool's lock is its own until then."""
-    deadline_s = time.monotonic() + deployment.settings.ready_seconds
-    name = f"{deployment.settings.stack}_ingest.{slot}"
-    while True:
-        rows = deployment.docker.rows("service", "ps", f"{deployment.settings.stack}_ingest")
-        if not any(
-            row["Name"] == name and row["CurrentState"].startswith("Running") for row in rows
-        ):
-            return
-        if time.monotonic() > deadline_s:
-            raise SwarmError(f"ingest-{slot} still runs: make scale SERVICE=ingest N=… first")
-        time.sleep(_LOOK_SECONDS)
+    service = f"{deployment.settings.stack}_ingest"
+
+    def is_gone() -> bool:
+        rows = deployment.docker.rows("service", "ps", service)
+        states = [row["CurrentState"] for row in rows if row["Name"] == f"{service}.{slot}"]
+        return not any(state.startswith("Running") for state in states)
+
+    if not holds_within(is_gone, deployment.settings.ready_seconds, _LOOK_SECONDS):
+        raise SwarmError(f"ingest-{slot} still runs: make scale SERVICE=ingest N=… first")
 
 
 def _job(name: str, service: Row, slot: int, node: str | None, stack: str) -> list[str]:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 import telemetry
-from stack.workspace import write_private
+from telemetry.private_files import write_private
 from telemetry.reading import Name
 from telemetry.settings import Settings, declarations
 
@@ -108,6 +108,10 @@ class DeploySettings(Settings, frozen=True, kw_only=True):
     def image_prefix(self) -> str:
         """What stands before the names of our images."""
         return f"{self.registry.rstrip('/')}/" if self.registry else ""
+
+    def image(self, service: str) -> str:
+        """Return the name and tag of one of our images."""
+        return f"{self.image_prefix}denyut/{service}:{self.version}"
 
     @property
     def variables(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stack.swarm import SwarmError
-from stack.workspace import write_private
+from telemetry.private_files import write_private
 
 _SECRET_BYTES = 32
 

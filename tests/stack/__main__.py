@@ -2,7 +2,6 @@
 
 import shutil
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from stack import StackError
 from stack.images import ImageBuilder, ImagesRequest, build_images
-from stack.interrupts import stop_by_signals
+from stack.interrupts import run_command
 from stack.swarm.deployment import Deployment
 from stack.swarm.docker import Docker
 from stack.swarm.settings import DeploySettings
@@ -121,14 +119,7 @@ def _chosen(only: str) -> list[Callable[[Trial], None]]:
 
 
 def main() -> None:
-    stop_by_signals()
-    try:
-        application()
-    except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
-    except StackError as error:
-        print(error, file=sys.stderr)
-        sys.exit(_REFUSED)
+    run_command(application, failed=_REFUSED)
 
 
 if __name__ == "__main__":

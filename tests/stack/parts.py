@@ -20,9 +20,11 @@ from msgspec import Struct
 from stack.images import BASE, ImageBuilder
 from stack.influxdb import find_influxd
 from stack.swarm.docker import DockerError
+from stack.swarm.settings import DeploySettings
 from tests.stack.engine import EngineError
 
 SUITE = "trixie"
+_USUAL = DeploySettings()
 # Tags of what is made here.
 _NAMES = {
     "python": "denyut-test/python:3.13",
@@ -31,9 +33,9 @@ _NAMES = {
 }
 _HUB = {
     "python": BASE,
-    "influxdb": "influxdb:2.9.1",
-    "front": "haproxy:3.0.11",
-    "grafana": "grafana/grafana:12.1.1",
+    "influxdb": _USUAL.influxdb_image,
+    "front": _USUAL.front_image,
+    "grafana": _USUAL.grafana_image,
 }
 _HUB_SECONDS = 6.0
 _PULL_SECONDS = 600.0

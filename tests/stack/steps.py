@@ -14,7 +14,7 @@ from stack.swarm.docker import DockerError
 from stack.swarm.readiness import Readiness
 from stack.swarm.removal import undeploy
 from stack.swarm.rotation import USUAL, rotate
-from stack.swarm.scaling import leave, scale
+from stack.swarm.scaling import leave, scale, set_replicas
 from stack.swarm.status import parked_slots
 from stack.swarm.vault import Vault
 from tests.stack.httpload import Target, http_load
@@ -92,9 +92,7 @@ def scale_ingest_plainly(trial: Trial) -> None:
     with trial.traffic():
         scale(trial.deployment, "ingest", 3)
         trial.let_publish(5)
-        readiness = _readiness(trial)
-        trial.docker.run("service", "scale", "--detach", f"{trial.service('ingest')}=1")
-        readiness.wait_for(["ingest"])
+        set_replicas(trial.deployment, "ingest", 1)
         trial.wait(30, lambda: len(parked_slots(trial.deployment)) == 2, "status names both")
         trial.let_publish(3)
         for slot in sorted(parked_slots(trial.deployment)):

@@ -8,7 +8,7 @@ from stack.faults.odd_device import await_quarantined, beside_a_fleet
 from stack.faults.raw_device import SITE, native, now_ms
 from stack.faults.rig import Rig
 from stack.faults.watch import figures_of
-from stack.workspace import write_private
+from telemetry.private_files import write_private
 
 _NOT_AUTHORIZED = 0x87
 _WRITING = "pattern write telemetry/+/%u/#\n"

@@ -9,7 +9,7 @@ from stack.process import ROOMS
 from tests.unit.test_rooms import imported_rooms
 
 # As stack/setup/Dockerfile copies them.
-IN_THE_IMAGE = ("stack", "stack.workspace", "stack.setup")
+IN_THE_IMAGE = ("stack", "stack.setup")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.workspace import Workspace, write_private
+from stack.workspace import Workspace
+from telemetry.private_files import write_private
 
 
 def _mode(path: Path) -> int:
