@@ -13,12 +13,12 @@ from api.figures import Figures
 from api.questions import Questions
 from api.readiness_log import ReadinessLog
 from api.room import EXTENSION, Room, room
-from api.routes import delivery, devices, fleet, health, latest, page, readings
+from api.routes import delivery, devices, document, fleet, health, latest, page, readings
 from api.settings import ApiSettings
 from api.status_board import StatusBoard
 from telemetry.store import Store
 
-_BLUEPRINTS = (devices, latest, readings, fleet, delivery, health, page)
+_BLUEPRINTS = (devices, latest, readings, fleet, delivery, health, document, page)
 _LARGEST_BODY_BYTES = 65_536
 
 

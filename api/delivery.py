@@ -5,6 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from api.quantities import Count, Time
 from api.roster import Device
 from api.status_board import DeviceStatus
 from telemetry.reading import Reading
@@ -33,11 +34,11 @@ class LevelDelivery(Struct, frozen=True):
     counts as missing until it arrives, what was lost after a boot's last stored reading does not.
     """
 
-    devices: int
-    offered: int | None
-    acknowledged: int | None
-    stored: int
-    missing: int
+    devices: Count
+    offered: Count | None
+    acknowledged: Count | None
+    stored: Count
+    missing: Count
     latency_ms: Latency
 
 
@@ -47,21 +48,21 @@ class IngestTotals(Struct, frozen=True):
     received + taken_over = written + quarantined + spooled + in_flight + dropped.
     """
 
-    replicas: int
-    received: int
-    taken_over: int
-    written: int
-    quarantined: int
-    spooled: int
-    in_flight: int
-    dropped: int
-    repeated: int
+    replicas: Count
+    received: Count
+    taken_over: Count
+    written: Count
+    quarantined: Count
+    spooled: Count
+    in_flight: Count
+    dropped: Count
+    repeated: Count
 
 
 class DeliveryAnswer(Struct, frozen=True):
     """The delivery report; readings of devices that told no level stand under `unknown`."""
 
-    time: str
+    time: Time
     by_qos: dict[str, LevelDelivery]
     ingest: IngestTotals
 

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from api import rates
 from api.delivery import LEVELS, Latency, Level, latency
+from api.quantities import Count, Milliseconds, Rate, Time
 from api.roster import Device
 from api.times import rfc3339
 from telemetry.reading import Reading
@@ -17,18 +18,18 @@ _SHORTEST_STEP_MS = 1_000
 class LevelNow(Struct, frozen=True):
     """One QoS level now: its devices, its stored readings per second, and its latency."""
 
-    devices: int
-    online: int
-    readings_per_second: float | None
+    devices: Count
+    online: Count
+    readings_per_second: Rate | None
     latency_ms: Latency
 
 
 class HistoryAnswer(Struct, frozen=True):
     """Stored readings per second by level, in steps from `start` on; null: not reported."""
 
-    start: str
-    step_ms: int
-    readings_per_second: dict[Level, list[float | None]]
+    start: Time
+    step_ms: Milliseconds
+    readings_per_second: dict[Level, list[Rate | None]]
 
 
 class FleetAnswer(Struct, frozen=True):
@@ -38,16 +39,16 @@ class FleetAnswer(Struct, frozen=True):
     they were last told.
     """
 
-    time: str
-    devices: int
-    online: int
-    offline: int
-    unknown: int
+    time: Time
+    devices: Count
+    online: Count
+    offline: Count
+    unknown: Count
     states_current: bool
-    series: int
-    last_seen: str | None
-    lag_ms: int | None
-    readings_per_second: float | None
+    series: Count
+    last_seen: Time | None
+    lag_ms: Milliseconds | None
+    readings_per_second: Rate | None
     by_qos: dict[Level, LevelNow]
     history: HistoryAnswer
 

@@ -6,10 +6,11 @@ from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
-from flask import request
+from flask import current_app, request
 from msgspec import Meta, Struct
 from werkzeug.datastructures import MultiDict
 
+from api.openapi.declaration import declaration_of
 from api.problems import BadParameter
 from api.times import Duration, Moment
 from telemetry.reading import NAME_RULE, Name
@@ -97,6 +98,9 @@ class ReadingsParameters(DeviceReadingsParameters, frozen=True, forbid_unknown_f
 
 def parameters(kind: type[Parameters]) -> Parameters:
     """Return the parameters of the request at hand; BadParameter names the one that is wrong."""
+    declared = declaration_of(current_app.view_functions.get(request.endpoint or ""))
+    if declared is None or (declared.parameters or NoParameters) is not kind:
+        raise TypeError(f"{request.endpoint} does not declare that it reads {kind.__name__}")
     return read_parameters(kind, request.args)
 
 

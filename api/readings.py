@@ -1,14 +1,17 @@
 """Readings as they are answered: one by one, or gathered over intervals."""
 
+from typing import Literal
+
 from msgspec import Struct
 
 from api.parameters import DeviceReadingsParameters, ReadingsParameters, at_most
 from api.problems import BadParameter
+from api.quantities import Milliseconds, Time
 from api.questions import Aggregation, Questions, now_ms
 from api.settings import ApiSettings
 from api.status_board import OWN_PREFIX
 from api.times import rfc3339
-from telemetry.reading import Reading, Value
+from telemetry.reading import Reading, Sequence, Value
 from telemetry.store import Aggregate, Bucket, Resolution, Selection
 from telemetry.topics import OWN_SITE
 
@@ -18,13 +21,13 @@ _HOUR_MS = 3_600_000
 class ReadingAnswer(Struct, frozen=True, gc=False):
     """A reading, or an interval: then `time` is its start, and `boot` and `seq` are null."""
 
-    time: str
+    time: Time
     site: str
     device: str
     measurement: str
     values: dict[str, Value]
-    boot: str | None
-    seq: int | None
+    boot: Time | None
+    seq: Sequence | None
 
 
 class LatestAnswer(Struct, frozen=True):
@@ -40,12 +43,12 @@ class ReadingsAnswer(Struct, frozen=True):
     `resolution` says whether aggregates were made from the readings, or from minutes or hours.
     """
 
-    start: str
-    stop: str
-    every_ms: int | None
+    start: Time
+    stop: Time
+    every_ms: Milliseconds | None
     aggregate: Aggregate | None
     resolution: Resolution
-    order: str
+    order: Literal["asc", "desc"]
     truncated: bool
     readings: list[ReadingAnswer]
 
@@ -56,7 +59,7 @@ class Range(Struct, frozen=True):
     selection: Selection
     aggregation: Aggregation | None
     limit: int
-    order: str
+    order: Literal["asc", "desc"]
 
 
 def work_out(

@@ -5,6 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from api.quantities import Milliseconds, Time
 from api.status_board import DeviceStatus, QosLevel
 from api.times import rfc3339
 from telemetry.store import Series
@@ -35,11 +36,11 @@ class DeviceAnswer(Struct, frozen=True):
     state: StateAnswer
     qos: QosLevel | None
     profile: str | None
-    since: str | None
-    boot: str | None
+    since: Time | None
+    boot: Time | None
     measurements: tuple[str, ...]
-    last_seen: str | None
-    lag_ms: int | None
+    last_seen: Time | None
+    lag_ms: Milliseconds | None
 
 
 def roster(series: Iterable[Series], statuses: dict[str, DeviceStatus]) -> dict[str, Device]:

@@ -4,6 +4,7 @@ from flask import Blueprint, Response
 
 from api.answers import json_response
 from api.delivery import DeliveryAnswer, by_level, ingest_totals, stored_by_level
+from api.openapi.declaration import declares
 from api.parameters import NoParameters, parameters
 from api.questions import now_ms
 from api.room import room
@@ -15,6 +16,7 @@ blueprint = Blueprint("delivery", __name__, url_prefix="/v1/delivery")
 
 
 @blueprint.get("")
+@declares("The delivery report, by QoS level", answers={200: DeliveryAnswer})
 def delivery() -> Response:
     """Answer with the delivery report."""
     parameters(NoParameters)

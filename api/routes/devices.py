@@ -4,7 +4,9 @@ from flask import Blueprint, Response
 from msgspec import Struct
 
 from api.answers import json_response
+from api.openapi.declaration import declares
 from api.parameters import DevicesParameters, NoParameters, at_most, parameters
+from api.quantities import Count
 from api.questions import now_ms
 from api.room import room
 from api.roster import Device, DeviceAnswer, device_answer
@@ -16,11 +18,12 @@ class DevicesAnswer(Struct, frozen=True):
     """The devices asked for, by name; `count` is how many there are, `truncated` if not all."""
 
     devices: list[DeviceAnswer]
-    count: int
+    count: Count
     truncated: bool
 
 
 @blueprint.get("")
+@declares("The devices, by name", parameters=DevicesParameters, answers={200: DevicesAnswer})
 def devices() -> Response:
     """Answer with the devices of a site, in a state, with names that begin so."""
     asked = parameters(DevicesParameters)
@@ -32,6 +35,7 @@ def devices() -> Response:
 
 
 @blueprint.get("/<device>")
+@declares("One device", answers={200: DeviceAnswer}, problems=(404,))
 def device(device: str) -> Response:
     """Answer with one device."""
     parameters(NoParameters)

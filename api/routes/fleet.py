@@ -5,6 +5,7 @@ from flask import Blueprint, Response
 from api import rates
 from api.answers import json_response
 from api.fleet import FleetAnswer, fleet_answer
+from api.openapi.declaration import declares
 from api.parameters import NoParameters, parameters
 from api.questions import now_ms
 from api.room import room
@@ -15,6 +16,7 @@ blueprint = Blueprint("fleet", __name__, url_prefix="/v1/fleet")
 
 
 @blueprint.get("")
+@declares("The fleet: totals, rates, freshness, recent history", answers={200: FleetAnswer})
 def fleet() -> Response:
     """Answer with totals, rates, freshness and the recent history."""
     parameters(NoParameters)

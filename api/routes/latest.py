@@ -3,14 +3,18 @@
 from flask import Blueprint, Response
 
 from api.answers import json_response
+from api.openapi.declaration import declares
 from api.parameters import LatestParameters, NoParameters, at_most, parameters
-from api.readings import latest_answer
+from api.readings import LatestAnswer, latest_answer
 from api.room import room
 
 blueprint = Blueprint("latest", __name__, url_prefix="/v1")
 
 
 @blueprint.get("/latest")
+@declares(
+    "The latest reading of each series", parameters=LatestParameters, answers={200: LatestAnswer}
+)
 def latest() -> Response:
     """Answer with the latest readings of the fleet, or of one site of it."""
     asked = parameters(LatestParameters)
@@ -19,6 +23,11 @@ def latest() -> Response:
 
 
 @blueprint.get("/devices/<device>/latest")
+@declares(
+    "The latest reading of each of a device's measurements",
+    answers={200: LatestAnswer},
+    problems=(404,),
+)
 def device_latest(device: str) -> Response:
     """Answer with the latest reading of each of a device's measurements."""
     parameters(NoParameters)

@@ -3,6 +3,7 @@
 from flask import Blueprint, Response
 
 from api.answers import json_response
+from api.openapi.declaration import declares
 from api.parameters import (
     DeviceReadingsParameters,
     ReadingsParameters,
@@ -15,6 +16,7 @@ blueprint = Blueprint("readings", __name__, url_prefix="/v1")
 
 
 @blueprint.get("/readings")
+@declares("Readings of the fleet", parameters=ReadingsParameters, answers={200: ReadingsAnswer})
 def readings() -> Response:
     """Answer with readings of the fleet, or of one site or device of it."""
     asked = parameters(ReadingsParameters)
@@ -22,6 +24,12 @@ def readings() -> Response:
 
 
 @blueprint.get("/devices/<device>/readings")
+@declares(
+    "Readings of one device",
+    parameters=DeviceReadingsParameters,
+    answers={200: ReadingsAnswer},
+    problems=(404,),
+)
 def device_readings(device: str) -> Response:
     """Answer with readings of one device."""
     asked = parameters(DeviceReadingsParameters)

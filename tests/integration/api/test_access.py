@@ -8,9 +8,10 @@ import pytest
 from flask import Flask
 
 from api import key_file
-from api.access import check_settings, needs
+from api.access import check_settings
 from api.app import create_app
 from api.keys import Scope, make_key
+from api.openapi.declaration import TEXT, declares
 from api.settings import ApiSettings
 from api.status_board import StatusBoard
 from telemetry.settings import SettingError
@@ -140,7 +141,7 @@ def test_a_key_that_lacks_the_scope_is_403(client: Client, make: MakeKey) -> Non
 
 
 def test_a_view_may_need_another_scope(client: Client, make: MakeKey) -> None:
-    @needs("command")
+    @declares("Reboot", answers={200: {TEXT: str}}, scope="command")
     def reboot() -> str:
         return "done"
 
