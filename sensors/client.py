@@ -15,10 +15,18 @@ from msgspec import Struct
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.exception import MalformedPacket
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from sensors.commands import Command
 from sensors.outbox import AnswerKind
 
 OnAnswer = Callable[[AnswerKind, int, int], None]
+OnCommand = Callable[[Command], None]
+
+SUBSCRIBE_ID = 3
+"""The packet id of a SUBSCRIBE; nothing else on a connection has it."""
 
 _REFUSED = 0x80
 _NOBODY_WAITS = paho.MQTTMessageInfo(0)
@@ -42,6 +50,8 @@ class Connect(Struct, frozen=True):
     timeout_seconds: float
     will: Will | None = None
     tls: ssl.SSLContext | None = None
+    commands: str | None = None
+    """The topic filter of the commands that the connection takes."""
 
 
 class Client(paho.Client):
@@ -50,7 +60,9 @@ class Client(paho.Client):
     tls_error: ssl.SSLError | None = None
     """What ended the connection, where TLS did."""
 
-    def __init__(self, connect: Connect, on_answer: OnAnswer) -> None:
+    def __init__(
+        self, connect: Connect, on_answer: OnAnswer, on_command: OnCommand | None = None
+    ) -> None:
         super().__init__(
             CallbackAPIVersion.VERSION2,
             client_id=connect.name,
@@ -58,6 +70,8 @@ class Client(paho.Client):
             reconnect_on_failure=False,
         )
         self._on_answer = on_answer
+        self._on_command = on_command
+        self._commands = connect.commands
         self.connect_timeout = connect.timeout_seconds
         self.username_pw_set(connect.name, connect.password)
         if connect.will:
@@ -93,6 +107,26 @@ class Client(paho.Client):
         )
         return sent == MQTTErrorCode.MQTT_ERR_SUCCESS
 
+    def reply(
+        self, packet_id: int, topic: bytes, payload: bytes, correlation: bytes | None
+    ) -> bool:
+        """Publish the answer to a command at QoS 1; False where there is no connection."""
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        if correlation is not None:
+            properties.CorrelationData = correlation
+        sent = self._send_publish(
+            packet_id, topic, payload, 1, info=_NOBODY_WAITS, properties=properties
+        )
+        return sent == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def take_commands(self) -> None:
+        """Subscribe to the device's commands at QoS 1; what was retained is nobody's order now."""
+        if self._commands is None:
+            return
+        options = SubscribeOptions(1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+        self._last_mid = SUBSCRIBE_ID - 1
+        self._send_subscribe(False, [(self._commands.encode(), options)])
+
     def abort(self) -> None:
         """Close the socket without a word."""
         self._sock_close()
@@ -110,6 +144,14 @@ class Client(paho.Client):
             return self._send_pubrel(packet_id)
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
+    def _handle_suback(self) -> None:
+        packet = self._in_packet["packet"]
+        self._on_answer("SUBACK", packet[0] << 8 | packet[1], packet[-1])
+
+    def _handle_on_message(self, message: paho.MQTTMessage) -> None:
+        if self._on_command is not None:
+            self._on_command(_command(message))
+
     def _read_answer(self) -> tuple[int, int]:
         packet = self._in_packet["packet"]
         if len(packet) < 2:
@@ -121,8 +163,14 @@ class Client(paho.Client):
 class TlsClient(Client):
     """A client over TLS."""
 
-    def __init__(self, connect: Connect, on_answer: OnAnswer, context: ssl.SSLContext) -> None:
-        super().__init__(connect, on_answer)
+    def __init__(
+        self,
+        connect: Connect,
+        on_answer: OnAnswer,
+        on_command: OnCommand | None,
+        context: ssl.SSLContext,
+    ) -> None:
+        super().__init__(connect, on_answer, on_command)
         self.tls_set_context(context)
 
     def read(self) -> None:
@@ -157,8 +205,19 @@ class TlsClient(Client):
             raise
 
 
-def make_client(connect: Connect, on_answer: OnAnswer) -> Client:
+def make_client(
+    connect: Connect, on_answer: OnAnswer, on_command: OnCommand | None = None
+) -> Client:
     """Return the client for a connection that is not made yet."""
     if connect.tls is None:
-        return Client(connect, on_answer)
-    return TlsClient(connect, on_answer, connect.tls)
+        return Client(connect, on_answer, on_command)
+    return TlsClient(connect, on_answer, on_command, connect.tls)
+
+
+def _command(message: paho.MQTTMessage) -> Command:
+    return Command(
+        message.topic,
+        bytes(message.payload),
+        getattr(message.properties, "ResponseTopic", None),
+        getattr(message.properties, "CorrelationData", None),
+    )

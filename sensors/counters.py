@@ -7,7 +7,7 @@ from sensors.fleetfile import QOS_LEVELS
 from sensors.link import FailureReason
 from telemetry.metrics import Sample
 
-DropReason = Literal["not_connected", "congested", "outbox_full"]
+DropReason = Literal["not_connected", "congested", "outbox_full", "dropout"]
 
 LATE_MS = 10
 """A reading handed over later than this after it was due counts as late."""
@@ -64,6 +64,9 @@ class Counters:
         self.connects = 0
         self.connect_failures: dict[FailureReason, int] = dict.fromkeys(get_args(FailureReason), 0)
         self.lost_connections = 0
+        self.commands = 0
+        self.ignored_commands = 0
+        self.reboots = 0
         self.connected = 0
         self.lateness = Lateness()
 
@@ -101,6 +104,11 @@ class Counters:
         for reason, count in self.connect_failures.items():
             yield Sample("connect_failures", count, "Connections refused.", {"reason": reason})
         yield Sample("lost_connections", self.lost_connections, "Connections that broke.")
+        yield Sample("commands", self.commands, "Commands carried out or answered with an error.")
+        yield Sample(
+            "ignored_commands", self.ignored_commands, "Commands without a place for the answer."
+        )
+        yield Sample("reboots", self.reboots, "Devices that booted once more.")
         yield Sample(
             "connected_devices", self.connected, "Devices with a connection.", kind="gauge"
         )

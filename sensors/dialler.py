@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from msgspec import Struct
 
-from sensors.client import Connect, OnAnswer, Will
+from sensors.client import Connect, OnAnswer, OnCommand, Will
 from sensors.link import LOOK_SHARE, Link
 
 _ROUND_PARTS = 50
@@ -35,7 +35,14 @@ class Dialler:
         self._shortest_keepalive_seconds = broker.keepalive_seconds
 
     async def open(
-        self, name: str, password: str, on_answer: OnAnswer, will: Will | None = None
+        self,
+        name: str,
+        password: str,
+        on_answer: OnAnswer,
+        will: Will | None = None,
+        *,
+        commands: str | None = None,
+        on_command: OnCommand | None = None,
     ) -> Link:
         """Wait for a turn and connect; raise ConnectFailed where that does not succeed."""
         broker = self._broker
@@ -48,9 +55,10 @@ class Dialler:
             timeout_seconds=broker.connect_timeout_seconds,
             will=will,
             tls=broker.tls,
+            commands=commands,
         )
         async with self._turn:
-            link = await Link.open(connect, on_answer, self._executor)
+            link = await Link.open(connect, on_answer, self._executor, on_command)
         self._links.add(link)
         shortest = min(self._shortest_keepalive_seconds, link.keepalive_seconds)
         self._shortest_keepalive_seconds = shortest

@@ -40,6 +40,7 @@ class Keeping:
         self._counters = counters
         self._log = log
         self._sessions: dict[tuple[str, int], int] = {}
+        self._own_sessions: set[int] = set()
         # Readings of devices that are not in this fleet, or are at QoS 0 in it: they stay there.
         self._absent = {qos: Outbox(1, self) for qos in (1, 2)}
 
@@ -72,8 +73,9 @@ class Keeping:
         return sum(len(outbox) for outbox in self._absent.values())
 
     def know_session(self, device: str, boot_ms: int, session: int) -> None:
-        """Learn which session of the ledger a boot is."""
+        """Learn which session of the ledger a boot of this process's devices is."""
         self._sessions[device, boot_ms] = session
+        self._own_sessions.add(session)
 
     def write(self, readings: Iterable[tuple[int, Message]], forget_through: ForgetThrough) -> None:
         """Write readings, each with its QoS, before they are published; it numbers them.
@@ -152,7 +154,7 @@ class Keeping:
         assert reading.boot_ms is not None
         assert reading.seq is not None
         session = self._session(address, reading.boot_ms, record.qos)
-        earlier = reading.boot_ms != self._boot_ms
+        earlier = reading.boot_ms != self._boot_ms and session not in self._own_sessions
         if earlier:
             self._ledger.offered(session, reading.seq, reading.time_ms, reading.measurement)
         return Message(

@@ -24,6 +24,9 @@ class NoLedger:
     def dropped(self, session: int, seq: int) -> None:
         """Record nothing."""
 
+    def fault(self, session: int, seq: int, name: str) -> None:
+        """Record nothing."""
+
     def flush(self) -> None:
         """Do nothing."""
 

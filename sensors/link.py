@@ -11,7 +11,7 @@ from paho.mqtt import client as paho
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from sensors.client import Client, Connect, OnAnswer, make_client
+from sensors.client import Client, Connect, OnAnswer, OnCommand, make_client
 from sensors.outbox import IN_FLIGHT
 from telemetry import tls
 
@@ -61,10 +61,16 @@ class Link:
         self.window = IN_FLIGHT
 
     @classmethod
-    async def open(cls, connect: Connect, on_answer: OnAnswer, executor: Executor) -> "Link":
+    async def open(
+        cls,
+        connect: Connect,
+        on_answer: OnAnswer,
+        executor: Executor,
+        on_command: OnCommand | None = None,
+    ) -> "Link":
         """Connect and wait for the broker's consent; raise ConnectFailed without it."""
         loop = asyncio.get_running_loop()
-        client = make_client(connect, on_answer)
+        client = make_client(connect, on_answer, on_command)
         # Name look-up and the handshakes of TCP and TLS block; a dead broker must not hold up the
         # loop.
         dial = partial(
@@ -129,6 +135,20 @@ class Link:
         if sent and self._client.unsent_packets and not self._writing:
             self._write_rest()
         return sent
+
+    def reply(
+        self, packet_id: int, topic: bytes, payload: bytes, correlation: bytes | None
+    ) -> bool:
+        """Answer a command at QoS 1; False where the connection is gone."""
+        sent = self._client.reply(packet_id, topic, payload, correlation)
+        if sent and self._client.unsent_packets and not self._writing:
+            self._write_rest()
+        return sent
+
+    def take_commands(self) -> None:
+        """Subscribe to the device's commands; the answer is a SUBACK."""
+        self._client.take_commands()
+        self._write_rest()
 
     def keep_alive(self) -> None:
         """Ping the broker where it is time to, and give it up where it does not answer.

@@ -8,6 +8,7 @@ class Message(Struct, gc=False):
 
     `due_ms` is the moment at which that was to happen, `session` the ledger's number of its boot.
     `number` grows over a device's readings: it is the journal's where there is one, else `seq`.
+    `faults` names the faults that had a part in it.
     """
 
     seq: int
@@ -19,3 +20,5 @@ class Message(Struct, gc=False):
     session: int
     number: int
     sent: bool = False
+    faults: tuple[str, ...] = ()
+    withheld: bool = False

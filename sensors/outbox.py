@@ -36,7 +36,7 @@ _REFUSED = 0x80
 # a client that has sent too much for now (0x97, which Mosquitto answers past its window).
 _NOT_NOW = frozenset({_NO_MATCHING_SUBSCRIBERS, 0x91, 0x92, 0x97})
 
-AnswerKind = Literal["PUBACK", "PUBREC", "PUBCOMP"]
+AnswerKind = Literal["PUBACK", "PUBREC", "PUBCOMP", "SUBACK"]
 
 
 class Outcome(Enum):

@@ -38,6 +38,16 @@ class Schedule:
         """The earliest due time."""
         return self._heap[0][0]
 
+    def set_period(self, place: int, period_ms: int, now_ms: float) -> None:
+        """Give a device another period, counted from when it was last due; no due time is past."""
+        was_ms = self._periods_ms[place]
+        self._periods_ms[place] = period_ms
+        for index, (due_ms, found) in enumerate(self._heap):
+            if found == place:
+                next_ms = max(due_ms - was_ms + period_ms, int(now_ms))
+                self._heap[index] = (next_ms, place)
+        heapq.heapify(self._heap)
+
     def take(self, now_ms: float, most: int) -> list[tuple[int, int]]:
         """Return (device, due time in ms) of up to `most` that are due, the earliest first.
 

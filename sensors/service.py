@@ -7,28 +7,25 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Literal
 
-from msgspec import Struct
-
 from sensors.counters import Counters
 from sensors.dialler import Broker, Dialler
 from sensors.figures import OwnFigures
-from sensors.fleet import Device, Fleet
+from sensors.fleet import Fleet
 from sensors.journal import Journal
 from sensors.keeping import Keeping, open_journal
 from sensors.ledgers import AnyLedger, NoLedger, open_ledger
+from sensors.member import Member, Surroundings
 from sensors.message import Message
 from sensors.rarelog import RareLog
 from sensors.report import Report, make_report
 from sensors.schedule import Clock, Schedule
 from sensors.settings import SensorsSettings
-from sensors.source import ReadingSource
-from sensors.uplink import Shared, Status, Uplink
+from sensors.uplink import Shared, Uplink
 from telemetry import log
 from telemetry.credentials import device_password
 from telemetry.healthserver import serve_health
 from telemetry.metrics import Sample
 from telemetry.tls import client_context
-from telemetry.topics import status_topic
 
 Phase = Literal["connecting", "running", "draining", "leaving"]
 
@@ -39,15 +36,6 @@ _LEAVE_SECONDS = 5.0
 _READY_SHARE = 0.9
 
 _log = log.get(__name__)
-
-
-class _Member(Struct, frozen=True):
-    """A device at work."""
-
-    source: ReadingSource
-    uplink: Uplink
-    session: int
-    qos: int
 
 
 class FleetRun:
@@ -71,7 +59,19 @@ class FleetRun:
         )
         self._keeping = None if journal is None else self._keep_in(journal)
         self._for_devices = self._shared(self.counters, self._ledger, self._keeping)
-        self._members = [self._member(device) for device in fleet.devices]
+        self._schedule: Schedule | None = None
+        self._spreads_and_periods_ms = [(one.spread_ms, one.period_ms) for one in fleet.devices]
+        around = Surroundings(
+            fleet.seed,
+            self._for_devices,
+            lambda name: device_password(settings.fleet_key.value, name),
+            self._clock.now_ms,
+            self._set_period,
+        )
+        self._members = [
+            Member(device, place, self._boot_ms, around)
+            for place, device in enumerate(fleet.devices)
+        ]
         if self._keeping is not None:
             self._take_over(self._keeping)
         self._figures = OwnFigures(
@@ -178,17 +178,15 @@ class FleetRun:
         self.phase = "running"
         self._began_ms = self._clock.now_ms()
         _log.info("readings begin", connected=self.counters.connected, seconds=duration_seconds)
-        generating = tasks.create_task(self._generate(int(self._began_ms)), name="readings")
+        self._schedule = Schedule(int(self._began_ms), self._spreads_and_periods_ms)
+        generating = tasks.create_task(self._generate(self._schedule), name="readings")
         with suppress(TimeoutError):
             async with asyncio.timeout(duration_seconds):
                 await self._stop.wait()
         generating.cancel()
         self._ended_ms = self._clock.now_ms()
 
-    async def _generate(self, start_ms: int) -> None:
-        schedule = Schedule(
-            start_ms, ((device.spread_ms, device.period_ms) for device in self.fleet.devices)
-        )
+    async def _generate(self, schedule: Schedule) -> None:
         while True:
             due = schedule.take(self._clock.now_ms(), _BATCH)
             if due:
@@ -200,12 +198,16 @@ class FleetRun:
         # Journal and ledger first, handed to the system once for all: what is not in them was never
         # sent. The journal before the ledger: what was offered is on disk.
         ledger, members, offered = self._ledger, self._members, self.counters.offered
-        made: list[tuple[_Member, Message]] = []
+        made: list[tuple[Member, Message]] = []
         for place, due_ms in due:
             member = members[place]
-            for message in member.source.readings(due_ms):
+            if member.asleep:
+                continue
+            for message in member.readings(due_ms):
                 ledger.offered(member.session, message.seq, message.time_ms, message.measurement)
                 offered[member.qos] += 1
+                if message.faults and self._suffers(member, message):
+                    continue
                 made.append((member, message))
         if self._keeping is not None:
             waiting = ((member.qos, message) for member, message in made if member.qos)
@@ -215,6 +217,22 @@ class FleetRun:
         for member, message in made:
             record_lateness(now_ms() - message.due_ms)
             member.uplink.publish(message)
+
+    def _suffers(self, member: Member, message: Message) -> bool:
+        """Tell the ledger of a reading's faults; True where it stays with the device for good."""
+        for name in message.faults:
+            self._ledger.fault(member.session, message.seq, name)
+        if message.withheld:
+            self.counters.dropped["dropout"][member.qos] += 1
+            self._ledger.dropped(member.session, message.seq)
+        return message.withheld
+
+    def _set_period(self, place: int, period_ms: int) -> None:
+        """Change a device's period: from the first reading on, or from now on."""
+        if self._schedule is None:
+            self._spreads_and_periods_ms[place] = self._spreads_and_periods_ms[place][0], period_ms
+        else:
+            self._schedule.set_period(place, period_ms, self._clock.now_ms())
 
     async def _drain(self) -> None:
         self.phase = "draining"
@@ -285,25 +303,6 @@ class FleetRun:
     def _shared(self, counters: Counters, ledger: AnyLedger, keeping: Keeping | None) -> Shared:
         readings = self._settings.outbox_readings
         return Shared(self._dialler, counters, RareLog(_log), ledger, readings, keeping)
-
-    def _member(self, device: Device) -> _Member:
-        boot_ms, ledger = self._boot_ms, self._ledger
-        session = ledger.open_session(
-            site=device.site, device=device.name, boot_ms=boot_ms, qos=device.qos
-        )
-        if self._keeping is not None:
-            self._keeping.know_session(device.name, boot_ms, session)
-        uplink = Uplink(
-            device.name,
-            device_password(self._settings.fleet_key.value, device.name),
-            device.qos,
-            self._for_devices,
-            Status(
-                status_topic(device.site, device.name), device.qos, boot_ms, device.profile.name
-            ),
-        )
-        source = ReadingSource(device, seed=self.fleet.seed, boot_ms=boot_ms, session=session)
-        return _Member(source, uplink, session, device.qos)
 
     def _report(self) -> Report:
         unfinished = [0, 0, 0]

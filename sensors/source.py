@@ -1,7 +1,9 @@
 """A device's readings: values, times, sequence numbers and payloads, without any connection."""
 
+from collections.abc import Mapping
 from random import Random
 
+from sensors.faults.fault import Fault
 from sensors.fleet import Device
 from sensors.message import Message
 from sensors.profiles import Measurement
@@ -11,6 +13,7 @@ from telemetry.reading import Address, Reading, Value
 from telemetry.topics import READINGS, TopicTemplate
 
 MS_PER_SECOND = 1000
+NO_FAULTS: Mapping[str, Fault] = {}
 _TOPICS = TopicTemplate.parse(READINGS)
 
 
@@ -61,27 +64,49 @@ class ReadingSource:
             _Series(device, measurement, random) for measurement in device.profile.measurements
         ]
 
-    def readings(self, due_ms: int) -> list[Message]:
+    def readings(self, due_ms: int, faults: Mapping[str, Fault] = NO_FAULTS) -> list[Message]:
         """Return the readings of the period that is due at this time (ms since the epoch)."""
         period = self._periods
         self._periods += 1
         return [
-            self._message(series, due_ms) for series in self._series if period % series.every == 0
+            self._message(series, due_ms, faults)
+            for series in self._series
+            if period % series.every == 0
         ]
 
-    def _message(self, series: _Series, due_ms: int) -> Message:
+    def _message(self, series: _Series, due_ms: int, faults: Mapping[str, Fault]) -> Message:
         seq = self._next_seq
         self._next_seq += 1
         time_ms = series.time_ms(due_ms)
-        device = self._device
+        device, values = self._device, series.values(time_ms)
+        had_part = _altered(series.name, values, time_ms, faults) if faults else ()
         reading = Reading(
             device.site,
             device.name,
             series.name,
             time_ms,
-            series.values(time_ms),
+            values,
             self._boot_ms,
             seq,
         )
         payload = encode_native(reading)
-        return Message(seq, due_ms, time_ms, series.name, series.topic, payload, self._session, seq)
+        message = Message(
+            seq, due_ms, time_ms, series.name, series.topic, payload, self._session, seq
+        )
+        if faults:
+            _withhold(message, had_part, faults)
+        return message
+
+
+def _altered(
+    measurement: str, values: dict[str, Value], time_ms: int, faults: Mapping[str, Fault]
+) -> tuple[str, ...]:
+    return tuple(
+        [name for name, fault in faults.items() if fault.alter(measurement, values, time_ms)]
+    )
+
+
+def _withhold(message: Message, had_part: tuple[str, ...], faults: Mapping[str, Fault]) -> None:
+    withholding = tuple([name for name, fault in faults.items() if fault.withholds()])
+    message.faults = had_part + withholding
+    message.withheld = bool(withholding)

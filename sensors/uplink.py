@@ -5,10 +5,11 @@ from array import array
 from random import Random
 from typing import Literal
 
-import msgspec
 from msgspec import Struct
 
-from sensors.client import Will
+from sensors.asides import LAST_ID, OFFLINE_ID, ONLINE_ID, Asides, Commands, Reply, Status
+from sensors.client import SUBSCRIBE_ID, Will
+from sensors.commands import Command
 from sensors.counters import Counters, DropReason
 from sensors.dialler import Dialler
 from sensors.fleetfile import QoS
@@ -23,8 +24,6 @@ FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 10.0
 _STEADY_SECONDS = 5.0
 _RETRY_SECONDS = PAUSE_SECONDS + 0.01  # uvloop's timers may be a millisecond early
-_ONLINE_ID, _OFFLINE_ID = 1, 2  # packet ids that the outbox leaves free
-
 _chance = Random()  # noqa: S311  spreads reconnects, not secret
 
 
@@ -32,20 +31,6 @@ def wait_seconds(failures: int) -> float:
     """Return how long to wait before the next try: doubling, capped, and spread by chance."""
     longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** min(failures, 16))
     return _chance.uniform(longest / 2, longest)
-
-
-class Status(Struct, frozen=True):
-    """What a device says of itself, retained, on its status topic."""
-
-    topic: str
-    qos: QoS
-    boot_ms: int
-    profile: str
-
-    def payload(self, state: Literal["online", "offline"]) -> bytes:
-        """Return the JSON for a state."""
-        said = {"state": state, "qos": self.qos, "boot": self.boot_ms, "profile": self.profile}
-        return msgspec.json.encode(said)
 
 
 class Shared(Struct, frozen=True):
@@ -67,8 +52,8 @@ class Uplink:
     """
 
     __slots__ = (
-        "_leaving", "_link", "_name", "_offline_said", "_offline_sent",
-        "_outbox", "_password", "_qos", "_retry", "_shared", "_status", "_statuses_in_flight",
+        "_asides", "_commands", "_leaving", "_link", "_name", "_offline_said", "_offline_sent",
+        "_outbox", "_password", "_qos", "_restarting", "_retry", "_shared", "_status",
     )  # fmt: skip
 
     def __init__(
@@ -78,19 +63,22 @@ class Uplink:
         qos: QoS,
         shared: Shared,
         status: Status | None = None,
+        commands: Commands | None = None,
     ) -> None:
         self._name = name
         self._password = password
         self._qos = qos
         self._shared = shared
         self._status = status
+        self._commands = commands
         self._outbox = Outbox(shared.outbox_readings, shared.keeping)
         self._link: Link | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._leaving = False
         self._offline_said: asyncio.Event | None = None
         self._offline_sent = False
-        self._statuses_in_flight = 0
+        self._restarting = False
+        self._asides = Asides()
 
     @property
     def connected(self) -> bool:
@@ -140,6 +128,16 @@ class Uplink:
             )
         self._pump()
 
+    def restart(self, status: Status | None) -> None:
+        """Break off without a word and come back with another status, as a device does that boots.
+
+        What waits in the outbox stays there.
+        """
+        self._status = status
+        if self._link is not None:
+            self._restarting = True
+            self._link.abort()
+
     async def leave(self) -> None:
         """Say offline and disconnect; a device without connection has its last will for that.
 
@@ -158,8 +156,15 @@ class Uplink:
     async def _open(self) -> Link:
         status = self._status
         will = None if status is None else Will(status.topic, status.payload("offline"))
-        dialler = self._shared.dialler
-        link = await dialler.open(self._name, self._password, self._answered, will)
+        dialler, commands = self._shared.dialler, self._commands
+        link = await dialler.open(
+            self._name,
+            self._password,
+            self._answered,
+            will,
+            commands=None if commands is None else commands.topics,
+            on_command=None if commands is None else self._commanded,
+        )
         if link.max_qos < self._qos:
             dialler.close(link)
             raise ConnectFailed("refused", f"the broker takes QoS {link.max_qos} at most")
@@ -174,7 +179,9 @@ class Uplink:
             why = await link.lost
         finally:
             self._went(link)
-        if not self._leaving:
+        if self._restarting:
+            self._restarting = False
+        elif not self._leaving:
             self._shared.counters.lost_connections += 1
             self._shared.log.warning("connection lost", device=self._name, why=why)
         return loop.time() - begun >= _STEADY_SECONDS
@@ -183,12 +190,16 @@ class Uplink:
         self._link = link
         self._shared.counters.connects += 1
         self._shared.counters.connected += 1
-        self._say(link, _ONLINE_ID, "online")
+        # Before it says that it is online: who sees that may tell it something at once.
+        link.take_commands()
+        self._say(link, ONLINE_ID, "online")
         self._pump()
 
     def _went(self, link: Link) -> None:
         self._link = None
-        self._statuses_in_flight = 0
+        for reply in self._asides.connection_lost():
+            if reply.then is not None:
+                reply.then()
         self._shared.counters.connected -= 1
         if self._retry is not None:
             self._retry.cancel()
@@ -220,12 +231,12 @@ class Uplink:
         link = self._link
         if link is None:
             return
-        # Statuses and readings share the broker's Receive Maximum (MQTT 5, 4.9).
-        window = link.window - self._statuses_in_flight
+        # Statuses, answers and readings share the broker's Receive Maximum (MQTT 5, 4.9).
+        if self._asides.any_waits:
+            self._send_replies(link)
+        window = link.window - self._asides.in_flight
         if self._leaving:
-            if not self._offline_sent and self._outbox.in_flight < window:
-                self._offline_sent = True
-                self._say(link, _OFFLINE_ID, "offline")
+            self._say_offline(link, window)
             return
         now_s = asyncio.get_running_loop().time()
         while link.alive:
@@ -244,7 +255,12 @@ class Uplink:
             return
         topic, payload = self._status.topic.encode(), self._status.payload(state)
         if link.send(packet_id, topic, payload, qos=1, retain=True):
-            self._statuses_in_flight += 1
+            self._asides.sent_status(packet_id)
+
+    def _say_offline(self, link: Link, window: int) -> None:
+        if not self._offline_sent and self._outbox.in_flight < window:
+            self._offline_sent = True
+            self._say(link, OFFLINE_ID, "offline")
 
     def _count_sent(self, message: Message) -> None:
         counters = self._shared.counters
@@ -255,8 +271,8 @@ class Uplink:
     def _answered(self, kind: AnswerKind, packet_id: int, reason: int) -> None:
         if self._link is None:
             return
-        if packet_id in (_ONLINE_ID, _OFFLINE_ID):
-            self._status_answered(packet_id, reason)
+        if packet_id <= LAST_ID:
+            self._aside_answered(packet_id, reason)
             self._pump()
             return
         now_s = asyncio.get_running_loop().time()
@@ -273,12 +289,37 @@ class Uplink:
             self._keep(f"{kind} {reason:#04x}")
         self._pump()
 
-    def _status_answered(self, packet_id: int, reason: int) -> None:
-        self._statuses_in_flight -= 1
+    def _aside_answered(self, packet_id: int, reason: int) -> None:
+        reply = self._asides.answered(packet_id)
         if reason >= 0x80:
-            self._shared.log.error("status refused", device=self._name, why=f"PUBACK {reason:#04x}")
-        if packet_id == _OFFLINE_ID and self._offline_said is not None:
+            what = "commands" if packet_id == SUBSCRIBE_ID else "answer" if reply else "status"
+            self._shared.log.error(f"{what} refused", device=self._name, why=f"{reason:#04x}")
+        if reply is not None and reply.then is not None:
+            reply.then()
+        if packet_id == OFFLINE_ID and self._offline_said is not None:
             self._offline_said.set()
+
+    def _commanded(self, command: Command) -> None:
+        commands, counters = self._commands, self._shared.counters
+        if commands is None or self._link is None or self._leaving:
+            return
+        if not commands.answers_at(command.reply_to) or self._asides.full:
+            counters.ignored_commands += 1
+            self._shared.log.warning("command ignored", device=self._name, topic=command.topic)
+            return
+        assert command.reply_to is not None
+        counters.commands += 1
+        payload, then = commands.answer(command)
+        self._asides.add(Reply(command.reply_to.encode(), payload, command.correlation, then))
+        self._pump()
+
+    def _send_replies(self, link: Link) -> None:
+        while self._outbox.in_flight + self._asides.in_flight < link.window:
+            entry = self._asides.next_reply()
+            if entry is None:
+                return
+            packet_id, reply = entry
+            link.reply(packet_id, reply.topic, reply.payload, reply.correlation)
 
     def _settle(self, message: Message) -> None:
         if self._qos and self._shared.keeping is not None:

@@ -8,6 +8,7 @@ Append-only text that a person can read; a process has one file. Its lines:
     a SESSION SEQ                     acknowledged by the broker (QoS 1 and 2 only)
     r SESSION SEQ                     refused, by the broker or for its size
     d SESSION SEQ                     dropped by the device: no connection, or a full outbox
+    f SESSION SEQ FAULT               a simulated fault had a part in the reading
 
 A torn last line, as a killed process leaves it, is passed over. A process that publishes what an
 earlier one left on disk opens that boot's session again and offers those readings again: each file
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 SUFFIX = ".ledger"
 
@@ -69,6 +70,10 @@ class LedgerWriter:
         """Record that the device gave a reading up."""
         self._file.write(f"d {session} {seq}\n")
 
+    def fault(self, session: int, seq: int, name: str) -> None:
+        """Record that a simulated fault had a part in a reading that was offered."""
+        self._file.write(f"f {session} {seq} {name}\n")
+
     def flush(self) -> None:
         """Hand everything recorded to the operating system, so that it survives this process."""
         self._file.flush()
@@ -78,7 +83,7 @@ class LedgerWriter:
         self._file.close()
 
 
-class Session(Struct, gc=False):
+class Session(Struct):
     """One boot of a device, as ledgers tell it; the arrays are indexed by sequence number.
 
     `times_ms[seq]` is -1 where the number was never offered; `ends[seq]` is what became of it.
@@ -91,6 +96,8 @@ class Session(Struct, gc=False):
     times_ms: "array[int]"
     measurements: "array[int]"
     ends: bytearray
+    faults: dict[int, list[str]] = field(default_factory=dict)
+    """By sequence number, the faults that had a part in a reading."""
 
     def offer(self, seq: int, time_ms: int, measurement: int) -> None:
         """Note an offered reading."""
@@ -101,6 +108,14 @@ class Session(Struct, gc=False):
             self.ends.extend(bytes(missing))
         self.times_ms[seq] = time_ms
         self.measurements[seq] = measurement
+
+    def befell(self, seq: int, fault: str) -> None:
+        """Note that a fault had a part in a reading."""
+        if self.times_ms[seq] < 0:
+            raise ValueError(seq)
+        names = self.faults.setdefault(seq, [])
+        if fault not in names:
+            names.append(fault)
 
     def end(self, seq: int, end: int) -> None:
         """Note what became of a reading; what was once acknowledged stays so."""
@@ -164,6 +179,8 @@ class _Reader:
                 self._sessions[session].offer(int(seq), int(time_ms), offered)
             case ["a" | "r" | "d" as end, session, seq]:
                 self._sessions[session].end(int(seq), _ENDS[end])
+            case ["f", session, seq, name]:
+                self._sessions[session].befell(int(seq), name)
             case ["s", number, qos, boot_ms, site, device]:
                 self._sessions[number] = self._session(site, device, int(boot_ms), int(qos))
             case ["m", number, name]:

@@ -15,6 +15,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from broker import access
+from sensors.asides import Status
 from sensors.counters import Counters
 from sensors.dialler import Broker as BrokerAddress
 from sensors.dialler import Dialler
@@ -23,7 +24,7 @@ from sensors.keeping import Keeping
 from sensors.ledgers import NoLedger
 from sensors.message import Message
 from sensors.rarelog import RareLog
-from sensors.uplink import Shared, Status, Uplink
+from sensors.uplink import Shared, Uplink
 from stack.broker import Broker
 from telemetry import log
 from tests.eventually import eventually

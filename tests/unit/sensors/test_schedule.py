@@ -25,6 +25,15 @@ def test_a_late_look_takes_all_that_was_due_none_is_skipped() -> None:
     assert taken == [index * 10 for index in range(70)]
 
 
+def test_a_new_period_counts_from_the_last_due_time_and_makes_up_for_nothing() -> None:
+    schedule = Schedule(0, [(0, 1000), (5, 400)])
+    assert schedule.take(0, 10) == [(0, 0)]
+    schedule.set_period(0, 100, now_ms=350.5)
+    assert schedule.take(500, 10) == [(1, 5), (0, 350), (1, 405), (0, 450)]
+    schedule.set_period(0, 3_600_000, now_ms=500)
+    assert [due for place, due in schedule.take(3_601_000, 20_000) if place == 0] == [3_600_450]
+
+
 def test_the_clock_does_not_go_back() -> None:
     clock = Clock()
     times = [clock.now_ms() for _ in range(1000)]

@@ -20,6 +20,10 @@ def device(profile: str = "weather-station", name: str = "d-00000") -> Device:
     return Device(name, "home", PROFILES[profile], QOS, period_ms=1000, spread_ms=0)
 
 
+def source_of(profile: str) -> ReadingSource:
+    return ReadingSource(device(profile), seed=1, boot_ms=BOOT_MS)
+
+
 def make(
     profile: str = "weather-station", *, seed: int = 1, name: str = "d-00000", periods: int = 50
 ) -> list[Message]:

@@ -1,0 +1,155 @@
+"""A device at work: its readings, its way to the broker, its faults, and what it can be told."""
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from msgspec import Struct
+
+from sensors.asides import Commands, Status, Then
+from sensors.commands import Command, Refused, obey
+from sensors.faults.fault import Fault
+from sensors.faults.kinds import PLANS
+from sensors.fleet import Device
+from sensors.message import Message
+from sensors.source import ReadingSource
+from sensors.uplink import Shared, Uplink
+from telemetry.topics import status_topic
+
+BOOT_SECONDS = 1.0
+"""For how long a device that boots is away."""
+
+
+class Surroundings(Struct, frozen=True):
+    """What the members of a fleet have in common: the run that they are in."""
+
+    seed: int
+    shared: Shared
+    password: Callable[[str], str]
+    now_ms: Callable[[], float]
+    set_period: Callable[[int, int], None]
+
+
+class Member:
+    """One device; `place` is where it stands in the fleet."""
+
+    __slots__ = (
+        "_around", "_boot_ms", "_device", "_place", "_random", "asleep", "faults", "qos",
+        "session", "source", "uplink",
+    )  # fmt: skip
+
+    def __init__(self, device: Device, place: int, boot_ms: int, around: Surroundings) -> None:
+        self._device = device
+        self._place = place
+        self._around = around
+        self._random: Random | None = None
+        self.qos = device.qos
+        self.asleep = False
+        self.faults: dict[str, Fault] = {}
+        self.session = 0
+        self._boot(boot_ms)
+        self.uplink = Uplink(
+            device.name,
+            around.password(device.name),
+            device.qos,
+            around.shared,
+            self._status(),
+            Commands(device.site, device.name, self._answer),
+        )
+
+    def readings(self, due_ms: int) -> list[Message]:
+        """Return the readings of the period that is due."""
+        return self.source.readings(due_ms, self.faults)
+
+    def set_period(self, period_ms: int) -> dict[str, Any]:
+        """Make readings at another pace from now on."""
+        self._around.set_period(self._place, period_ms)
+        return {"period_ms": period_ms}
+
+    def set_fault(self, fault: str | None, for_ms: int | None) -> dict[str, Any]:
+        """Begin a fault, for so long or until told otherwise; None ends all."""
+        if fault is None:
+            self.faults = {}
+            return {"fault": None}
+        if fault not in PLANS:
+            raise Refused(f"not a fault of this device; one of {', '.join(PLANS)} is")
+        self.begin(PLANS[fault]().begin(self._chance), for_ms)
+        return {"fault": fault, "for_ms": for_ms}
+
+    def begin(self, fault: Fault, for_ms: float | None) -> None:
+        """Let a fault begin, in place of one of its kind; it ends by itself where that is said."""
+        # A new dictionary, because the old one may be read.
+        self.faults = {**self.faults, fault.name: fault}
+        if for_ms is not None:
+            asyncio.get_running_loop().call_later(for_ms / 1000, self.end, fault)
+
+    def end(self, fault: Fault) -> None:
+        """Let a fault end, where it has not ended yet."""
+        if self.faults.get(fault.name) is fault:
+            self.faults = {name: one for name, one in self.faults.items() if one is not fault}
+
+    def reboot(self) -> dict[str, Any]:
+        """Say when the next boot is; `_answer` sees to it."""
+        return {"boot": max(int(self._around.now_ms()), self._boot_ms + 1)}
+
+    @property
+    def _chance(self) -> Random:
+        if self._random is None:
+            self._random = Random(f"{self._around.seed}/{self._device.name}/faults")  # noqa: S311
+        return self._random
+
+    def _answer(self, command: Command) -> tuple[bytes, Then | None]:
+        controls = _Told(self)
+        answer = obey(command, controls)
+        boot_ms = controls.boot_ms
+        return answer, None if boot_ms is None else lambda: self._restart_soon(boot_ms)
+
+    def _restart_soon(self, boot_ms: int) -> None:
+        # Not at once: the connection that is to break is just being read.
+        asyncio.get_running_loop().call_soon(self._restart, boot_ms)
+
+    def _restart(self, boot_ms: int) -> None:
+        if boot_ms <= self._boot_ms:
+            return
+        self._around.shared.counters.reboots += 1
+        self.asleep = True
+        self.faults = {}
+        self._boot(boot_ms)
+        self.uplink.restart(self._status())
+        asyncio.get_running_loop().call_later(BOOT_SECONDS, self._wake)
+
+    def _wake(self) -> None:
+        self.asleep = False
+
+    def _boot(self, boot_ms: int) -> None:
+        device, shared = self._device, self._around.shared
+        self._boot_ms = boot_ms
+        self.session = shared.ledger.open_session(
+            site=device.site, device=device.name, boot_ms=boot_ms, qos=device.qos
+        )
+        if shared.keeping is not None:
+            shared.keeping.know_session(device.name, boot_ms, self.session)
+        self.source = ReadingSource(
+            device, seed=self._around.seed, boot_ms=boot_ms, session=self.session
+        )
+
+    def _status(self) -> Status:
+        device = self._device
+        topic = status_topic(device.site, device.name)
+        return Status(topic, device.qos, self._boot_ms, device.profile.name)
+
+
+class _Told:
+    """The controls during one command: a boot waits until the answer is out."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+        self.boot_ms: int | None = None
+        self.set_period = member.set_period
+        self.set_fault = member.set_fault
+
+    def reboot(self) -> dict[str, Any]:
+        answer = self._member.reboot()
+        self.boot_ms = int(answer["boot"])
+        return answer
