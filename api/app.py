@@ -10,6 +10,7 @@ from api.answers import with_headers
 from api.cache import AnswerCache
 from api.drain import Drain
 from api.figures import Figures
+from api.gaps import GapWatch
 from api.questions import Questions
 from api.readiness_log import ReadinessLog
 from api.room import EXTENSION, Room, room
@@ -45,7 +46,8 @@ def _room(settings: ApiSettings, store: Store, board: StatusBoard) -> Room:
         wait_seconds=settings.store_timeout_seconds,
     )
     questions, access = Questions(store, cache, figures), Access(settings, figures)
-    return Room(settings, questions, board, figures, cache, access, Drain(), ReadinessLog())
+    gaps = GapWatch(store, board, settings.gaps_interval_seconds)
+    return Room(settings, questions, board, figures, cache, access, Drain(), ReadinessLog(), gaps)
 
 
 def _start() -> None:

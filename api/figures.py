@@ -74,4 +74,7 @@ class Figures:
         yield Sample("cache_joined", cache.joined, "Questions that joined an equal one.")
         yield Sample("cache_misses", cache.misses, "Questions that had to be asked.")
         yield Sample("refused_statuses", board.refused, "Status messages not taken.")
+        for (state, level), devices in sorted(board.counts().items()):
+            labels = {"state": state, "qos": level}
+            yield Sample("devices", devices, "Devices that told a state.", labels, "gauge")
         yield Sample("known_statuses", len(board), "Devices with a status.", kind="gauge")

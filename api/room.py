@@ -1,6 +1,7 @@
 """What the routes work with, held by the application: settings, questions, states, figures."""
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import cast
 
 from flask import current_app
@@ -10,6 +11,7 @@ from api.access import Access
 from api.cache import AnswerCache
 from api.drain import Drain
 from api.figures import Figures
+from api.gaps import GapWatch
 from api.problems import UnknownDevice
 from api.questions import Questions
 from api.readiness_log import ReadinessLog
@@ -33,6 +35,7 @@ class Room(Struct, frozen=True):
     access: Access
     drain: Drain
     readiness_log: ReadinessLog
+    gaps: GapWatch
 
     def devices(self) -> Mapping[str, Device]:
         """Return every known device by name, in order of names."""
@@ -49,7 +52,7 @@ class Room(Struct, frozen=True):
 
     def samples(self) -> Iterable[Sample]:
         """Return the API's own figures as they are now."""
-        return self.figures.samples(self.cache, self.board)
+        return chain(self.figures.samples(self.cache, self.board), self.gaps.samples())
 
     def checks(self) -> Mapping[str, Check]:
         """Return what readiness depends on, by name."""

@@ -65,6 +65,15 @@ class ApiSettings(StoreSettings, frozen=True, kw_only=True):
     figures_interval_ms: Annotated[
         int, Meta(ge=100, le=3_600_000, description="how often its own figures are published")
     ] = 10_000
+    gaps_interval_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86_400,
+            description="how often gaps are counted for its own figures, at a fiftieth of the time "
+            "at most; 0: never",
+        ),
+    ] = 60.0
     history_ms: Annotated[
         int, Meta(ge=10_000, le=3_600_000, description="how far back the fleet's history goes")
     ] = 600_000

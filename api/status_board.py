@@ -1,7 +1,8 @@
 """The state of every device, as its retained status message last told it."""
 
 import threading
-from typing import Annotated, Literal
+from itertools import product
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -116,6 +117,18 @@ class StatusBoard:
         """Return a copy of all statuses by device."""
         with self._lock:
             return dict(self._statuses)
+
+    def counts(self) -> dict[tuple[State, str], int]:
+        """Return how many devices are in each state at each level, `unknown` where none is told.
+
+        Every state stands at every level, so that a count that becomes none is seen to do so.
+        """
+        levels = [str(qos) for qos in get_args(QosLevel)]
+        found = dict.fromkeys(product(get_args(State), levels), 0)
+        for status in self.all().values():
+            place = (status.state, "unknown" if status.qos is None else str(status.qos))
+            found[place] = found.get(place, 0) + 1
+        return found
 
     def __len__(self) -> int:
         return len(self._statuses)

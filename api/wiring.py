@@ -21,6 +21,7 @@ class RunningApi:
         self.app = app
         self._store = store
         self._link = link
+        self._room: Room = app.extensions[EXTENSION]
 
     @classmethod
     def start(cls, settings: ApiSettings) -> Self:
@@ -28,18 +29,20 @@ class RunningApi:
         store = open_settings_store(settings)
         board = StatusBoard(settings.max_devices)
         app = create_app(settings, store, board)
-        link = BrokerLink(settings, board, app.extensions[EXTENSION].samples)
+        room: Room = app.extensions[EXTENSION]
+        link = BrokerLink(settings, board, room.samples)
         link.start()
+        room.gaps.start()
         return cls(app, store, link)
 
     @property
     def drain(self) -> Drain:
         """Whether it is on its way out."""
-        room: Room = self.app.extensions[EXTENSION]
-        return room.drain
+        return self._room.drain
 
     def stop(self) -> None:
         """Disconnect from the broker and let go of the store."""
+        self._room.gaps.stop()
         self._link.stop()
         self._store.close()
 

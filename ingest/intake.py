@@ -173,7 +173,7 @@ class Intake:
         repeats = self._seen.count_repeats(readings)
         if not repeats and message.dup and message.qos:
             repeats = len(readings)
-        self._tally.repeated += repeats
+        self._tally.repeated[message.qos] += repeats
         self._tally.received[message.qos] += len(readings)
         self._tally.in_flight += len(readings)
         self._held_bytes += len(message.payload)

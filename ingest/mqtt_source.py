@@ -9,7 +9,7 @@ from pathlib import Path
 import gmqtt.mqtt.handler
 
 from ingest.backoff import Backoff
-from ingest.broker_watch import DROPPED_TOPIC, BrokerWatch
+from ingest.broker_watch import BROKER_TOPICS, BrokerWatch
 from ingest.connection import SESSION_TAKEN_OVER, Connection, Unreleased, Will
 from ingest.intake import Intake
 from ingest.members import STATUSES, Members
@@ -26,7 +26,7 @@ _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 10.0
 _GOODBYE_SECONDS = 2.0
 _ORPHAN_LOOK_SECONDS = 1.0
-_NOTICED = (DROPPED_TOPIC, STATUSES.removesuffix("+"))
+_NOTICED = (*BROKER_TOPICS, STATUSES.removesuffix("+"))
 _logger = log.get(__name__)
 
 
@@ -101,9 +101,9 @@ class MqttSource:
         self._intake.refuse(message, reason)
 
     def notice(self, topic: str, payload: bytes) -> None:
-        """Take the broker's drop counter or another member's status; of the Receiver protocol."""
-        if topic == DROPPED_TOPIC:
-            self._watch.take(payload)
+        """Take a counter of the broker or a member's status; of the Receiver protocol."""
+        if topic in BROKER_TOPICS:
+            self._watch.take(topic, payload)
         else:
             self._members.take(topic, payload)
 
@@ -260,7 +260,7 @@ class MqttSource:
         return {one: code for one, code in codes if code >= _REFUSED}
 
     def _notices(self) -> list[str]:
-        return [DROPPED_TOPIC, *([STATUSES] if self._settings.share_group else [])]
+        return [*BROKER_TOPICS, *([STATUSES] if self._settings.share_group else [])]
 
     def _say(self, connection: Connection, status: bytes) -> None:
         connection.publish(self._members.topic, status, qos=1, retain=True)

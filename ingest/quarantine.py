@@ -57,6 +57,10 @@ class Quarantine:
             append_durably(path, data)
             return self._evict(path)
 
+    def size(self) -> int:
+        """Return how many bytes are kept."""
+        return sum(_size(path) for path in segments(self._folder))
+
     def records(self) -> Iterator[QuarantineRecord]:
         """Yield what is kept, oldest first; a torn last line is passed over."""
         return (record for _name, record in self.named_records())

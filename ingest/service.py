@@ -37,14 +37,17 @@ class IngestService:
 
     def __init__(self, settings: IngestSettings, *, leaving: bool = False) -> None:
         self._settings = settings
-        self.tally = Tally()
-        self._latencies = Latencies()
+        self.tally = Tally(
+            spool_budget_bytes=settings.spool_bytes,
+            quarantine_budget_bytes=settings.quarantine_bytes,
+        )
+        self._latencies = Latencies(settings.latency_objective_ms)
         self._stopping = asyncio.Event()
         tally, latencies = self.tally, self._latencies
         router = TopicRouter(parse_templates(settings.topics))
         self.spool = Spool(settings.spool_folder, settings.spool_bytes)
-        quarantine = Quarantine(settings.quarantine_folder, settings.quarantine_bytes)
-        self._quarantining = Quarantining(quarantine, tally)
+        self._quarantine = Quarantine(settings.quarantine_folder, settings.quarantine_bytes)
+        self._quarantining = Quarantining(self._quarantine, tally)
         self.intake = Intake(settings, self._quarantining, router, tally)
         self._writer = StoreWriter(open_store(settings), tally)
         self.spooling = Spooling(self.spool, self._writer, self._quarantining, tally, latencies)
@@ -136,6 +139,7 @@ class IngestService:
     async def _store_figures(self) -> None:
         while True:
             await asyncio.sleep(self._settings.figures_interval_ms / 1000)
+            self.tally.quarantine_bytes = await asyncio.to_thread(self._quarantine.size)
             now_ms = time.time_ns() // 1_000_000
             values = as_values(self._samples())
             own = Reading(OWN_SITE, self._settings.client_id, "denyut_ingest", now_ms, values)

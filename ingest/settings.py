@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
+from telemetry.latency import OBJECTIVE_MS
 from telemetry.reading import Name
 from telemetry.settings import Secret
 from telemetry.store.settings import StoreSettings
@@ -89,6 +90,10 @@ class IngestSettings(StoreSettings, frozen=True, kw_only=True):
     payload_bytes: Annotated[
         int, Meta(ge=64, le=268_435_455, description="a larger payload is quarantined")
     ] = 65_536
+    latency_objective_ms: Annotated[
+        int,
+        Meta(ge=1, le=3_600_000, description="a reading stored later than this counts as slow"),
+    ] = OBJECTIVE_MS
     retention_hours: Annotated[
         int, Meta(ge=1, le=876_000, description="a reading older than this is quarantined")
     ] = 720

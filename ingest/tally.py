@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from telemetry.latency import KINDS, PERCENTILES, Latencies
+from telemetry.latency import KINDS, PERCENTILES, Kind, Latencies
 from telemetry.metrics import Sample
 
 DropReason = Literal["stopped"]
 DROP_REASONS: tuple[DropReason, ...] = ("stopped",)
+_LEVELS: tuple[Kind, ...] = ("0", "1", "2")
 
 
 def _by_qos() -> list[int]:
@@ -31,8 +32,11 @@ class Tally:
     taken_over: int = 0
     spooled: int = 0
     spool_bytes: int = 0
+    spool_budget_bytes: int = 0
+    quarantine_bytes: int = 0
+    quarantine_budget_bytes: int = 0
     replayed: int = 0
-    repeated: int = 0
+    repeated: list[int] = field(default_factory=_by_qos)
     overwritten: int = 0
     left_out_values: int = 0
     messages: int = 0
@@ -46,6 +50,8 @@ class Tally:
     sessions_lost: int = 0
     orphans: int = 0
     broker_dropped: int = 0
+    broker_queued: int = 0
+    broker_clients: int = 0
     acknowledged_messages: int = 0
     duplicate_messages: int = 0
     quarantine_evicted: int = 0
@@ -65,6 +71,7 @@ def samples(tally: Tally, latencies: Latencies) -> Iterator[Sample]:
         received, written = tally.received[qos], tally.written[qos]
         yield Sample("received_readings", received, "Readings received.", labels)
         yield Sample("written_readings", written, "Readings the store confirmed.", labels)
+        yield Sample("repeated_readings", tally.repeated[qos], "Readings delivered again.", labels)
     for reason in DROP_REASONS:
         dropped = tally.dropped[reason]
         yield Sample("dropped_readings", dropped, "QoS 0 readings dropped.", {"reason": reason})
@@ -78,7 +85,6 @@ def _counters(tally: Tally) -> Iterator[Sample]:
     yield Sample("quarantined_readings", tally.quarantined, "Readings put into quarantine.")
     yield Sample("taken_over_readings", tally.taken_over, "Readings found in the spool.")
     yield Sample("replayed_readings", tally.replayed, "Readings stored out of the spool.")
-    yield Sample("repeated_readings", tally.repeated, "Readings delivered again.")
     yield Sample(
         "overwritten_readings", tally.overwritten, "Readings of a batch at one series and time."
     )
@@ -99,6 +105,11 @@ def _gauges(tally: Tally) -> Iterator[Sample]:
         ("in_flight_readings", tally.in_flight, "Readings held in memory."),
         ("spooled_readings", tally.spooled, "Readings in the spool."),
         ("spool_bytes", tally.spool_bytes, "Size of the spool on the disk."),
+        ("spool_budget_bytes", tally.spool_budget_bytes, "What the spool may grow to."),
+        ("quarantine_bytes", tally.quarantine_bytes, "Size of the quarantine on the disk."),
+        ("quarantine_budget_bytes", tally.quarantine_budget_bytes, "What it may grow to."),
+        ("broker_queued_messages", tally.broker_queued, "Messages that the broker holds."),
+        ("broker_clients", tally.broker_clients, "Clients with a connection to the broker."),
         ("orphan_members", tally.orphans, "Members of the group that are away and did not leave."),
     ):
         yield Sample(name, value, about, kind="gauge")
@@ -117,6 +128,10 @@ def _session_counters(tally: Tally) -> Iterator[Sample]:
 
 def _latency_samples(latencies: Latencies) -> Iterator[Sample]:
     text = "Latency from a reading's time to the store's confirmation, in ms."
+    for qos in _LEVELS:
+        over = latencies.over_objective[qos]
+        about = "Readings whose latency was over the objective."
+        yield Sample("slow_readings", over, about, {"qos": qos})
     for kind in KINDS:
         summary = latencies.summary(kind)
         for percentile in PERCENTILES:

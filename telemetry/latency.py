@@ -17,6 +17,7 @@ PERCENTILES = (50, 95, 99)
 
 LONGEST_MS = 7 * 24 * 3600 * 1000
 SIGNIFICANT_DIGITS = 3
+OBJECTIVE_MS = 1_000
 
 
 class LatencySummary(msgspec.Struct, frozen=True):
@@ -28,10 +29,16 @@ class LatencySummary(msgspec.Struct, frozen=True):
 
 
 class Latencies:
-    """Histograms of latencies in milliseconds, by kind; those of several processes can be added."""
+    """Histograms of latencies in milliseconds, by kind; those of several processes can be added.
 
-    def __init__(self) -> None:
+    `over_objective` counts those that took longer than the objective: percentiles are of all since
+    the start, and after a week hardly move, but what came on top of a count lately can be seen.
+    """
+
+    def __init__(self, objective_ms: int = OBJECTIVE_MS) -> None:
         self._histograms = {kind: _empty() for kind in KINDS}
+        self._objective_ms = objective_ms
+        self.over_objective: dict[Kind, int] = dict.fromkeys(KINDS, 0)
 
     def record(self, kind: Kind, latencies_ms: Iterable[int]) -> None:
         """Record a batch; a device's clock that is ahead counts as 0."""
@@ -39,6 +46,8 @@ class Latencies:
         # Counting equal values first: a batch of thousands has few different ones.
         for latency_ms, count in Counter(latencies_ms).items():
             histogram.record_value(min(max(latency_ms, 0), LONGEST_MS), count)
+            if latency_ms > self._objective_ms:
+                self.over_objective[kind] += count
 
     def count(self, kind: Kind) -> int:
         """Return how many latencies of a kind were recorded."""

@@ -1,14 +1,17 @@
+import json
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.app import create_app
+from api.gaps import GapWatch
 from api.room import EXTENSION
 from api.settings import ApiSettings
 from api.status_board import StatusBoard
 from telemetry.metrics import as_values
 from telemetry.store import Store
 from telemetry.store.opening import open_store
+from tests.eventually import eventually
 from tests.integration.api.conftest import Client, reading
 
 
@@ -60,3 +63,34 @@ def test_own_figures_are_the_same_numbers_as_on_the_metrics_page(client: Client)
     shown = figure(client, "requests_total", route="devices", status="2xx")
     values = as_values(client.application.extensions[EXTENSION].samples())
     assert values["requests_devices_2xx"] == shown == 1.0
+
+
+def told(board: StatusBoard, device: str, state: str, qos: int) -> None:
+    payload = json.dumps({"state": state, "qos": qos}).encode()
+    board.take(f"status/s/{device}", payload, retained=True, now_ms=1)
+
+
+def test_devices_are_counted_by_state_and_level(client: Client, board: StatusBoard) -> None:
+    told(board, "d1", "online", 0)
+    told(board, "d2", "online", 0)
+    told(board, "d3", "offline", 2)
+    values = as_values(client.application.extensions[EXTENSION].samples())
+    assert [values[f"devices_online_qos{qos}"] for qos in range(3)] == [2, 0, 0]
+    assert [values[f"devices_offline_qos{qos}"] for qos in range(3)] == [0, 0, 1]
+
+
+def test_gaps_are_counted_at_intervals_and_stand_among_the_own_figures(
+    written: Store, board: StatusBoard, now_ms: int
+) -> None:
+    told(board, "d0", "online", 0)
+    told(board, "d2", "online", 2)
+    written.write([reading("d0", now_ms + seq, seq) for seq in range(10) if seq not in {3, 7}])
+    written.write([reading("d2", now_ms + seq, seq) for seq in range(5)])
+    watch = GapWatch(written, board, 0.05)
+    assert not list(watch.samples())
+    watch.start()
+    eventually(lambda: bool(list(watch.samples())))
+    watch.stop()
+    values = as_values(watch.samples())
+    assert (values["stored_readings_qos0"], values["missing_readings_qos0"]) == (8, 2)
+    assert (values["stored_readings_qos2"], values["missing_readings_qos2"]) == (5, 0)

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from ingest.broker_watch import BROKER_TOPICS, CLIENTS_TOPIC, RETAINED_TOPIC, STORED_TOPIC
 from tests.eventually import eventually_async
 from tests.integration.ingest.conftest import StartIngest
 from tests.scripted_broker import SUBSCRIBE, ScriptedBroker, publish
@@ -74,7 +75,7 @@ async def test_an_ingest_without_a_group_asks_for_no_statuses(
     await start_ingest()
 
     asked = {one for packet in broker.kinds(SUBSCRIBE) for one in packet.filters}
-    assert asked == {"telemetry/+/+/+", DROPPED}
+    assert asked == {"telemetry/+/+/+", *BROKER_TOPICS}
 
 
 async def test_the_brokers_drops_are_counted_over_connections_and_restarts_of_the_broker(
@@ -94,3 +95,14 @@ async def test_the_brokers_drops_are_counted_over_connections_and_restarts_of_th
     broker.send(publish(DROPPED, b"3", qos=0))  # begun anew
 
     await eventually_async(lambda: service.tally.broker_dropped == 10)
+
+
+async def test_what_the_broker_holds_is_what_it_stores_less_what_is_retained(
+    broker: ScriptedBroker, start_ingest: StartIngest
+) -> None:
+    service = await start_ingest()
+    broker.send(publish(STORED_TOPIC, b"250", qos=0) + publish(RETAINED_TOPIC, b"48", qos=0))
+    broker.send(publish(CLIENTS_TOPIC, b"102", qos=0))
+
+    await eventually_async(lambda: service.tally.broker_queued == 202)
+    await eventually_async(lambda: service.tally.broker_clients == 102)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.broker_watch import BROKER_TOPICS
 from ingest.leaving import Departure
 from ingest.service import IngestService
 from ingest.settings import IngestSettings
@@ -38,6 +39,7 @@ from tests.scripted_broker import (
 
 NOW_MS = time.time_ns() // 1_000_000
 TOPIC = "telemetry/jakarta/node-1/weather"
+FILTERS = len(["the readings", "the statuses", *BROKER_TOPICS])
 
 
 def payload(seq: int) -> bytes:
@@ -78,7 +80,7 @@ async def leave(broker: ScriptedBroker, settings: IngestSettings) -> AsyncIterat
     """A leave that has unsubscribed."""
     broker.session_present = True
     leave = Leave(settings)
-    await eventually_async(lambda: len(broker.kinds(UNSUBSCRIBE)) == 3)
+    await eventually_async(lambda: len(broker.kinds(UNSUBSCRIBE)) == FILTERS)
     yield leave
     leave.task.cancel()
     with suppress(asyncio.CancelledError):
@@ -169,7 +171,7 @@ async def test_it_waits_for_a_store_that_is_silent(
     leave = Leave(settings)
     await eventually_async(store_path.exists)
     with locked(store_path):
-        await eventually_async(lambda: len(broker.kinds(UNSUBSCRIBE)) == 3)
+        await eventually_async(lambda: len(broker.kinds(UNSUBSCRIBE)) == FILTERS)
         broker.send(publish(TOPIC, payload(1), qos=1, packet_id=1))
         began_s = time.monotonic()
         await eventually_async(lambda: time.monotonic() - began_s > 0.5)

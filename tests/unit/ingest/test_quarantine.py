@@ -56,3 +56,14 @@ def test_a_torn_last_line_is_passed_over(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-5])
 
     assert [one.time_ms for one in quarantine.records()] == [1]
+
+
+def test_its_size_is_that_of_its_files(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / "quarantine", 10**6)
+    assert quarantine.size() == 0
+
+    quarantine.keep([record(1, b"x" * 300)])
+
+    assert quarantine.size() == sum(
+        path.stat().st_size for path in segments(tmp_path / "quarantine")
+    )

@@ -39,3 +39,10 @@ def test_what_another_process_encoded_is_added() -> None:
     assert ours.count("1") == 100
     assert ours.summary("1").p50 == 10.0
     assert ours.summary("1").p99 == pytest.approx(1000, rel=0.001)
+
+
+def test_what_took_longer_than_the_objective_is_counted() -> None:
+    latencies = Latencies(objective_ms=200)
+    latencies.record("1", [199, 200, 201, 201, 5000])
+
+    assert latencies.over_objective == {"0": 0, "1": 3, "2": 0, "late": 0}
