@@ -52,6 +52,18 @@ Prefix = Annotated[
     ),
 ]
 Limit = Annotated[int, Meta(ge=1, description="a whole number of at least 1")]
+Cursor = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_-]{16,600}\Z",
+        description="what `next` of an answer to the same question holds",
+    ),
+]
+Points = Annotated[
+    int, Meta(ge=1, description="in place of `every`: into about how many intervals, at least 1")
+]
+
+USUAL_LIMIT = 1_000
 
 
 class NoParameters(Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,13 +77,14 @@ class DevicesParameters(Struct, frozen=True, forbid_unknown_fields=True):
     state: Literal["online", "offline", "unknown"] | None = None
     prefix: Prefix | None = None
     limit: Limit = 100
+    cursor: Cursor | None = None
 
 
 class LatestParameters(Struct, frozen=True, forbid_unknown_fields=True):
     """The latest reading of each series: of which site, and how many."""
 
     site: Site | None = None
-    limit: Limit = 1_000
+    limit: Limit = USUAL_LIMIT
 
 
 class DeviceReadingsParameters(Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,9 +97,11 @@ class DeviceReadingsParameters(Struct, frozen=True, forbid_unknown_fields=True):
     start: Annotated[Moment, Meta(description=_MOMENT_RULE)] = Moment(-3_600_000, relative=True)
     stop: Annotated[Moment, Meta(description=_MOMENT_RULE)] = Moment(0, relative=True)
     every: Annotated[Duration | None, Meta(description=_DURATION_RULE)] = None
+    points: Points | None = None
     aggregate: Aggregate | None = None
-    limit: Limit = 1_000
+    limit: Limit = USUAL_LIMIT
     order: Literal["asc", "desc"] = "asc"
+    cursor: Cursor | None = None
 
 
 class ReadingsParameters(DeviceReadingsParameters, frozen=True, forbid_unknown_fields=True):

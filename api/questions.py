@@ -12,6 +12,7 @@ from telemetry.reading import Reading
 from telemetry.store import (
     Aggregate,
     Aggregated,
+    Position,
     Selection,
     SequenceCount,
     Series,
@@ -84,14 +85,27 @@ class Questions:
             ask=lambda: self._store.readings(selection, limit=_MOST_FIGURES, descending=True),
         )[::-1]
 
-    def readings(self, selection: Selection, *, limit: int, descending: bool) -> list[Reading]:
+    def readings(
+        self,
+        selection: Selection,
+        *,
+        limit: int,
+        descending: bool = False,
+        after: Position | None = None,
+    ) -> list[Reading]:
         """Return readings as they are stored; uncached, as `once` caches what is made of them."""
         return self._figures.timed(
-            lambda: self._store.readings(selection, limit=limit, descending=descending)
+            lambda: self._store.readings(selection, limit=limit, descending=descending, after=after)
         )
 
     def aggregate(
-        self, selection: Selection, aggregation: Aggregation, *, limit: int
+        self,
+        selection: Selection,
+        aggregation: Aggregation,
+        *,
+        limit: int,
+        descending: bool = False,
+        after: Position | None = None,
     ) -> Aggregated:
         """Return readings, aggregated over intervals; uncached, as `readings`."""
         return self._figures.timed(
@@ -100,6 +114,8 @@ class Questions:
                 every_ms=aggregation.every_ms,
                 aggregate=aggregation.aggregate,
                 limit=limit,
+                descending=descending,
+                after=after,
             )
         )
 

@@ -8,7 +8,7 @@ StoreError
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -19,6 +19,13 @@ Aggregate = Literal[
 ]
 Resolution = Literal["raw", "1m", "1h"]
 """What an aggregated range was made from: the readings, or their minutes or hours."""
+
+
+FieldType = Literal["number", "boolean", "text"]
+
+Row = tuple[Any, ...]
+"""A reading in a table: time_ms, site, device, measurement, boot_ms, seq, and a value or None for
+each field that the table has."""
 
 
 class StoreError(Exception):
@@ -75,6 +82,32 @@ class Selection(Struct, frozen=True, kw_only=True):
     measurement: str | None = None
     fields: tuple[str, ...] | None = None
     except_site: str | None = None
+
+
+class Position(NamedTuple):
+    """A place in the order of readings or intervals: behind the one that has these."""
+
+    time_ms: int
+    device: str
+    measurement: str
+    site: str
+
+
+class StoredField(Struct, frozen=True):
+    """A field that readings of a measurement have; one may have several types."""
+
+    measurement: str
+    name: str
+    type: FieldType
+
+
+class ReadingCount(Struct, frozen=True):
+    """How many readings of a series there are."""
+
+    site: str
+    device: str
+    measurement: str
+    count: int
 
 
 class Bucket(Struct, frozen=True, gc=False):
@@ -143,17 +176,59 @@ class Store(Protocol):
     def latest(self, *, site: str | None = None, device: str | None = None) -> list[Reading]:
         """Return the latest reading of each series, ordered by site, device, measurement."""
 
+    def fields(self) -> list[StoredField]:
+        """Return the fields of all readings, ordered by measurement, name and type.
+
+        A field that is new may be missing for two seconds.
+        """
+
+    def counts(self, start_ms: int, stop_ms: int) -> list[ReadingCount]:
+        """Return how many readings each series has, start <= time < stop, if any.
+
+        InfluxDB counts values: of a series whose readings have no field in common it tells less.
+        """
+
     def readings(
-        self, selection: Selection, *, limit: int, descending: bool = False
+        self,
+        selection: Selection,
+        *,
+        limit: int,
+        descending: bool = False,
+        after: Position | None = None,
     ) -> list[Reading]:
-        """Return at most `limit` readings, ordered by time, then device, then measurement."""
+        """Return at most `limit` readings, by time, then device, measurement and site, rising.
+
+        `descending` turns the order of time around, and only that. `after` begins behind a place.
+        """
+
+    def rows(
+        self,
+        selection: Selection,
+        fields: Sequence[str],
+        *,
+        descending: bool = False,
+        after: Position | None = None,
+    ) -> Iterator[list[Row]]:
+        """Yield all selected readings in the same order, page by page, as rows of these fields.
+
+        Each page is a short question of its own, so that neither memory nor the store is bound by
+        how many there are, or by how slowly they are taken. Readings without any of the fields are
+        left out; a selection of fields leaves boot and seq out.
+        """
 
     def aggregate(
-        self, selection: Selection, *, every_ms: int, aggregate: Aggregate, limit: int
+        self,
+        selection: Selection,
+        *,
+        every_ms: int,
+        aggregate: Aggregate,
+        limit: int,
+        descending: bool = False,
+        after: Position | None = None,
     ) -> Aggregated:
         """Return at most `limit` intervals of `every_ms`, aligned to the epoch, that hold readings.
 
-        Ordered by start, then device, then measurement. Booleans and texts take part in `count`,
+        Ordered as readings are, by their start. Booleans and texts take part in `count`,
         `first` and `last` only; a field with nothing to aggregate is left out. A percentile is the
         value at its nearest rank. A store may answer long ranges from minutes or hours, and may
         notice a field that is new only after two seconds.

@@ -3,8 +3,6 @@
 import time
 from collections.abc import Iterator, Sequence
 
-from msgspec.structs import replace
-
 from telemetry.lineprotocol import LineProtocolError, format_line
 from telemetry.reading import Reading
 from telemetry.settings import Secret
@@ -12,24 +10,38 @@ from telemetry.store import (
     Aggregate,
     Aggregated,
     Bucket,
+    Position,
+    ReadingCount,
     Refused,
     Resolution,
+    Row,
     Selection,
     SequenceCount,
     Series,
+    StoredField,
     StoredSequence,
     StoreMisconfigured,
 )
 from telemetry.store.influxdb import answers, questions
 from telemetry.store.influxdb.catalogue import Catalogue
 from telemetry.store.influxdb.failures import Verdict
+from telemetry.store.influxdb.intervals import Buckets, Intervals
 from telemetry.store.influxdb.isolation import write_isolating
 from telemetry.store.influxdb.questions import Column, Question
 from telemetry.store.influxdb.resolution import PARTS, parts, resolution_of
 from telemetry.store.influxdb.session import FloatRows, InfluxSession, Place, Rows
-
-_MOST_INTERVALS = 50_000  # in a question; InfluxDB is told to allow 100,000
-_GROWTH = 4
+from telemetry.store.paging import (
+    FIRST_SPAN_MS,
+    PLACE_OF_BUCKET,
+    PLACE_OF_READING,
+    PLACE_OF_ROW,
+    Group,
+    Pager,
+    behind,
+    in_order,
+    resumed,
+    rows_at_once,
+)
 
 
 class InfluxStore:
@@ -76,17 +88,65 @@ class InfluxStore:
         found = self._readings(questions.latest_question(site, device))
         return sorted(found, key=lambda one: (one.site, one.device, one.measurement))
 
+    def fields(self) -> list[StoredField]:
+        """Return the fields of all readings."""
+        held = self._catalogue.measurements(self.place.bucket)
+        return [field for one in held for field in one.fields()]
+
+    def counts(self, start_ms: int, stop_ms: int) -> list[ReadingCount]:
+        """Return how many readings each series has in a range of time."""
+        found = answers.reading_counts(self._rows(questions.counts_question(start_ms, stop_ms)))
+        return sorted(found, key=lambda one: (one.site, one.device, one.measurement))
+
     def readings(
-        self, selection: Selection, *, limit: int, descending: bool = False
+        self,
+        selection: Selection,
+        *,
+        limit: int,
+        descending: bool = False,
+        after: Position | None = None,
     ) -> list[Reading]:
         """Return the selected readings in order of time."""
-        found = self._readings(questions.readings_question(selection, limit, descending=descending))
-        sign = -1 if descending else 1
-        found.sort(key=lambda one: (sign * one.time_ms, one.device, one.measurement))
-        return found[:limit]
+
+        def ask(piece: Selection, most: int) -> list[Group[Reading]]:
+            asked = questions.readings_question(piece, most, descending=descending)
+            found = [list(answers.readings(rows)) for rows in self._rows(asked)]
+            return [Group(several, len(several) == most) for several in found]
+
+        pager = Pager(ask, PLACE_OF_READING, selection, descending=descending, after=after)
+        return pager.first(limit)
+
+    def rows(
+        self,
+        selection: Selection,
+        fields: Sequence[str],
+        *,
+        descending: bool = False,
+        after: Position | None = None,
+    ) -> Iterator[list[Row]]:
+        """Yield all selected readings in order of time, page by page."""
+        columns = self._catalogue.table(self.place.bucket, selection, fields)
+        if not columns:
+            return iter(())
+
+        def ask(piece: Selection, most: int) -> list[Group[Row]]:
+            asked = questions.rows_question(piece, columns, most, descending=descending)
+            found = [answers.table(rows, fields) for rows in self._rows(asked)]
+            return [Group(several, len(several) == most) for several in found]
+
+        pager = Pager(ask, PLACE_OF_ROW, selection, descending=descending, after=after)
+        limit = max(1, rows_at_once(len(fields)) // len(columns))
+        return pager.pages(limit, span_ms=FIRST_SPAN_MS)
 
     def aggregate(
-        self, selection: Selection, *, every_ms: int, aggregate: Aggregate, limit: int
+        self,
+        selection: Selection,
+        *,
+        every_ms: int,
+        aggregate: Aggregate,
+        limit: int,
+        descending: bool = False,
+        after: Position | None = None,
     ) -> Aggregated:
         """Return the aggregated readings; long ranges come from minutes or hours where they can.
 
@@ -96,17 +156,13 @@ class InfluxStore:
         resolution = resolution_of(selection, every_ms, aggregate)
         if resolution != "raw" and not self._holds(resolution):
             resolution = "raw"
+        asked = Buckets(every_ms, aggregate, limit, descending, resolution)
+        walk = Intervals(resumed(selection, after, every_ms, descending=descending), asked)
         found: list[Bucket] = []
-        intervals = 1 if selection.device is None else _MOST_INTERVALS
-        start_ms = selection.start_ms
-        while start_ms < selection.stop_ms and len(found) < limit:
-            stop_ms = min((start_ms // every_ms + intervals) * every_ms, selection.stop_ms)
-            piece = replace(selection, start_ms=start_ms, stop_ms=stop_ms)
-            several = self._piece(piece, every_ms, aggregate, limit, resolution)
-            found += sorted(several, key=lambda one: (one.start_ms, one.device, one.measurement))
-            lacking = (limit - len(found)) * intervals // max(1, len(several))
-            intervals = max(1, min(lacking, intervals * _GROWTH, _MOST_INTERVALS))
-            start_ms = stop_ms
+        while len(found) < limit and (piece := walk.next_piece()) is not None:
+            several = behind(self._piece(piece, asked), after, PLACE_OF_BUCKET)
+            found += in_order(several, PLACE_OF_BUCKET, descending=descending)
+            walk.learn(len(several), limit - len(found))
         return Aggregated(found[:limit], resolution)
 
     def sequence_counts(self) -> Iterator[SequenceCount]:
@@ -160,26 +216,18 @@ class InfluxStore:
             counted = self._rows(questions.boot_question(device, boot_ms))
             yield from answers.sequence_counts(device, boot_ms, answers.mappings(counted))
 
-    def _piece(
-        self,
-        selection: Selection,
-        every_ms: int,
-        aggregate: Aggregate,
-        limit: int,
-        resolution: Resolution,
-    ) -> list[Bucket]:
-        """Return the buckets of a part of a range, at most `limit` of each series."""
-        if resolution == "raw":
-            asked = self._asked("raw", selection, (aggregate,), every_ms, limit)
+    def _piece(self, selection: Selection, asked: Buckets) -> list[Bucket]:
+        """Return the buckets of a part of a range, at most the limit of each series."""
+        if asked.resolution == "raw":
+            found = self._asked("raw", selection, (asked.aggregate,), asked)
             return [
                 bucket
-                for rows, columns in asked
+                for rows, columns in found
                 for bucket in answers.buckets(rows, columns, selection)
             ]
-        merging = answers.Merging(aggregate)
-        for held_in, part in parts(selection, resolution, time.time_ns() // 1_000_000):
-            asked = self._asked(held_in, part, PARTS[aggregate], every_ms, limit)
-            for rows, columns in asked:
+        merging = answers.Merging(asked.aggregate)
+        for held_in, part in parts(selection, asked.resolution, time.time_ns() // 1_000_000):
+            for rows, columns in self._asked(held_in, part, PARTS[asked.aggregate], asked):
                 merging.add(rows, columns, part)
         return list(merging.buckets())
 
@@ -188,15 +236,16 @@ class InfluxStore:
         resolution: Resolution,
         selection: Selection,
         aggregates: Sequence[Aggregate],
-        every_ms: int,
-        limit: int,
+        asked: Buckets,
     ) -> Iterator[tuple[FloatRows, list[Column]]]:
         """Ask one bucket; yield its rows, each with what stands in its columns."""
         bucket = self._bucket(resolution)
         columns = self._catalogue.columns(bucket, selection, aggregates, raw=resolution == "raw")
         if columns:
-            asked = questions.aggregate_question(selection, columns, every_ms, limit)
-            found = self._session.query_floats(asked.statement, asked.bound, bucket=bucket)
+            question = questions.aggregate_question(
+                selection, columns, asked.every_ms, asked.limit, descending=asked.descending
+            )
+            found = self._session.query_floats(question.statement, question.bound, bucket=bucket)
             for rows in found:
                 yield rows, columns[rows.name]
 

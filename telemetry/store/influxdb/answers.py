@@ -1,10 +1,19 @@
 """Rows of InfluxDB made into readings and buckets."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 from telemetry.reading import Reading, Value
-from telemetry.store import Aggregate, Bucket, Selection, SequenceCount, StoredSequence
+from telemetry.store import (
+    Aggregate,
+    Bucket,
+    ReadingCount,
+    Row,
+    Selection,
+    SequenceCount,
+    StoredSequence,
+)
 from telemetry.store.influxdb.questions import Column
 from telemetry.store.influxdb.session import FloatRows, Rows
 
@@ -30,6 +39,27 @@ def readings(rows: Rows) -> Iterator[Reading]:
             None if boot_at is None else row[boot_at],
             None if seq_at is None else row[seq_at],
         )
+
+
+def table(rows: Rows, fields: Sequence[str]) -> list[Row]:
+    """Return rows in the order of a table's columns, with None for what they have not."""
+    # Two more behind each row: its measurement, and what a column shows that is not there.
+    at = {name: place for place, name in enumerate(rows.columns)}
+    measurement_at, nothing_at = len(rows.columns), len(rows.columns) + 1
+    wanted = ("time", "site", "device", None, "boot", "seq", *fields)
+    ordered = itemgetter(
+        *(measurement_at if name is None else at.get(name, nothing_at) for name in wanted)
+    )
+    more = [rows.name, None]
+    return [ordered(row + more) for row in rows.values]
+
+
+def reading_counts(found: Iterable[Rows]) -> Iterator[ReadingCount]:
+    """Yield how many readings each series has: as many as its most frequent field."""
+    for rows in found:
+        for _time, *counts in rows.values:
+            count = max(one or 0 for one in counts)
+            yield ReadingCount(rows.tags["site"], rows.tags["device"], rows.name, int(count))
 
 
 def buckets(rows: FloatRows, columns: Sequence[Column], selection: Selection) -> Iterator[Bucket]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from telemetry.store import Aggregate, Selection
+from telemetry.store import Aggregate, FieldType, Selection, StoredField
 from telemetry.store.influxdb.questions import Column
 from telemetry.store.influxdb.session import Rows
 
@@ -21,6 +21,13 @@ _SITES = "SHOW TAG VALUES WITH KEY = site"
 
 _IDENTITY = frozenset({"boot", "seq"})
 _NUMBERS = frozenset({"float", "integer", "unsigned"})
+_TYPES: dict[str, FieldType] = {
+    "float": "number",
+    "integer": "number",
+    "unsigned": "number",
+    "boolean": "boolean",
+    "string": "text",
+}
 _OF_ANY_TYPE = frozenset({"count", "first", "last"})
 
 Ask = Callable[[str, str], list[Rows]]
@@ -41,6 +48,15 @@ class Measurement(Struct, frozen=True):
         if selection.site is not None and selection.site not in self.sites:
             return False
         return self.sites != {selection.except_site}
+
+    def fields(self) -> list[StoredField]:
+        """Return the fields of readings with their types, in order."""
+        return [
+            StoredField(self.name, field, kind)
+            for field, types in sorted(self.types.items())
+            if field not in _IDENTITY
+            for kind in sorted({_TYPES[one] for one in types})
+        ]
 
     def columns(self, selection: Selection, aggregates: Sequence[Aggregate]) -> list[Column]:
         """Return the columns that aggregate the selected fields of readings."""
@@ -87,6 +103,18 @@ class Catalogue:
                 columns = one.columns if raw else one.downsampled_columns
                 found[one.name] = columns(selection, aggregates)
         return {name: columns for name, columns in found.items() if columns}
+
+    def table(
+        self, bucket: str, selection: Selection, fields: Sequence[str]
+    ) -> dict[str, list[str]]:
+        """Return, by measurement, which columns of a table of these fields it has."""
+        found = {}
+        for one in self.measurements(bucket):
+            wanted = [name for name in fields if name in one.types]
+            if wanted and one.may_hold(selection):
+                identity = _IDENTITY & one.types.keys() if selection.fields is None else ()
+                found[one.name] = [*sorted(identity), *wanted]
+        return found
 
     def measurements(self, bucket: str) -> list[Measurement]:
         """Return what a bucket holds, by name."""

@@ -16,10 +16,14 @@ _LATEST_NS = 2**63 - 2  # InfluxDB's latest time, in 2262
 # What is put in between the braces stands in this module: names of parameters, never their values.
 _LATEST = "SELECT * FROM /.*/{where} GROUP BY site, device ORDER BY time DESC LIMIT 1"
 _READINGS = "SELECT {columns} FROM {source}{where} ORDER BY time {order} LIMIT $limit"
+_ROWS = "SELECT site, device, {columns} FROM {source}{where} ORDER BY time {order} LIMIT $limit"
+_READING_COUNTS = "SELECT count(*) FROM /.*/{where} GROUP BY site, device"
 _AGGREGATE = (
-    "SELECT {calls} FROM {source}{where} GROUP BY time($every){tags} fill(none) LIMIT $limit"
+    "SELECT {calls} FROM {source}{where} GROUP BY time($every){tags} fill(none)"
+    " ORDER BY time {order} LIMIT $limit"
 )
 _SEQUENCES = "SELECT boot, seq FROM /.*/{where} GROUP BY site, device"
+_ORDER = {True: "DESC", False: "ASC"}
 _CALLS: dict[Aggregate, str] = {
     "mean": "mean({})",
     "min": "min({})",
@@ -70,13 +74,41 @@ def readings_question(selection: Selection, limit: int, *, descending: bool) -> 
     source = "/.*/"
     if selection.measurement is not None:
         (source,) = _bind(bound, "measurement", [selection.measurement])
-    order = "DESC" if descending else "ASC"
-    statement = _READINGS.format(columns=columns, source=source, where=where, order=order)
+    statement = _READINGS.format(
+        columns=columns, source=source, where=where, order=_ORDER[descending]
+    )
     return Question(statement, bound | {"limit": limit})
 
 
+def rows_question(
+    selection: Selection, columns: Mapping[str, Sequence[str]], limit: int, *, descending: bool
+) -> Question:
+    """Ask for tables of readings: a statement for each measurement, with its columns."""
+    where, bound = _selected(selection)
+    names = {name: "" for several in columns.values() for name in several}
+    parameters = dict(zip(names, _bind(bound, "field", names), strict=True))
+    statements = []
+    for source, several in zip(_bind(bound, "measurement", columns), columns.values(), strict=True):
+        chosen = ", ".join(parameters[name] for name in several)
+        statements.append(
+            _ROWS.format(columns=chosen, source=source, where=where, order=_ORDER[descending])
+        )
+    return Question("; ".join(statements), bound | {"limit": limit})
+
+
+def counts_question(start_ms: int, stop_ms: int) -> Question:
+    """Ask how many values each field of each series has in a range of time."""
+    where, bound = _where({}, start_ms, stop_ms)
+    return Question(_READING_COUNTS.format(where=where), bound)
+
+
 def aggregate_question(
-    selection: Selection, columns: Mapping[str, Sequence[Column]], every_ms: int, limit: int
+    selection: Selection,
+    columns: Mapping[str, Sequence[Column]],
+    every_ms: int,
+    limit: int,
+    *,
+    descending: bool = False,
 ) -> Question:
     """Ask for aggregates over intervals: a statement for each measurement, with its columns."""
     where, bound = _selected(selection)
@@ -87,7 +119,11 @@ def aggregate_question(
     statements = []
     for source, several in zip(_bind(bound, "measurement", columns), columns.values(), strict=True):
         calls = ", ".join(_CALLS[one.aggregate].format(parameters[one.stored]) for one in several)
-        statements.append(_AGGREGATE.format(calls=calls, source=source, where=where, tags=tags))
+        statements.append(
+            _AGGREGATE.format(
+                calls=calls, source=source, where=where, tags=tags, order=_ORDER[descending]
+            )
+        )
     return Question("; ".join(statements), bound)
 
 

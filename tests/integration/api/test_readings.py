@@ -1,9 +1,12 @@
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
+from api.cursors import cursor_of
+from api.parameters import ReadingsParameters
+from api.readings import Place, Question
 from api.times import rfc3339
-from telemetry.store import Store
+from telemetry.store import Position, Store
 from tests.integration.api.conftest import Asking, Client, reading
 
 
@@ -136,7 +139,8 @@ def test_every_aggregate_can_be_asked_for(
         ({"start": "-10000d"}, "start"),
         ({"every": "1s", "start": "-700h"}, "every"),
         ({"aggregate": "mean"}, "aggregate"),
-        ({"every": "1m", "order": "desc"}, "order"),
+        ({"every": "1m", "points": "9"}, "points"),
+        ({"points": "1001"}, "points"),
         ({"limit": "1001"}, "limit"),
     ],
 )
@@ -149,6 +153,103 @@ def test_a_question_beyond_the_limits_is_refused_before_the_store_is_asked(
     assert response.status_code == 400
     assert response.get_json(force=True)["parameter"] == named
     assert queries(client) == before
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("more", [{}, {"every": "45s"}, {"points": "40", "aggregate": "max"}])
+@pytest.mark.parametrize("path", ["/v1/readings", "/v1/devices/d1/readings"])
+def test_the_pages_of_a_range_put_together_are_the_whole(
+    client: Client, start_ms: int, path: str, more: dict[str, str], order: str
+) -> None:
+    question = {**more, "start": rfc3339(start_ms), "fields": "t,u", "order": order}
+    whole = client.get(path, query_string={**question, "limit": "1000"}).json
+    assert (whole["truncated"], whole["next"]) == (False, None)
+
+    found, response = [], client.get(path, query_string={**question, "limit": "7"})
+    while True:
+        page = response.json
+        found += page["readings"]
+        if page["next"] is None:
+            break
+        assert (page["truncated"], len(page["readings"])) == (True, 7)
+        assert response.headers["Link"] == f'<{page["next"]}>; rel="next"'
+        response = client.get(page["next"])
+
+    assert found == whole["readings"]
+    assert len(found) > 13
+    assert "Link" not in response.headers
+
+
+def test_a_relative_range_stays_what_it_was_on_the_first_page(
+    get: Asking, client: Client, written: Store, start_ms: int
+) -> None:
+    assert start_ms
+    first = get("/v1/readings", start="-1h", device="d1", measurement="weather", limit=50)
+    written.write([reading("d1", start_ms + 600_000 + n, 100 + n) for n in range(5)])
+    second = client.get(first["next"]).json
+    assert (second["start"], second["stop"]) == (first["start"], first["stop"])
+    assert all(one["time"] < first["stop"] for one in second["readings"])
+
+
+def test_a_page_may_be_of_another_size_than_the_one_before(get: Asking, start_ms: int) -> None:
+    first = get("/v1/readings", start=start_ms, device="d2", limit=10)
+    cursor = parse_qs(urlsplit(first["next"]).query)["cursor"][0]
+    second = get("/v1/readings", start=start_ms, device="d2", limit=30, cursor=cursor)
+    assert [one["seq"] for one in second["readings"]] == list(range(10, 40))
+
+
+def test_a_cursor_of_another_question_or_that_was_changed_is_refused(
+    client: Client, get: Asking, start_ms: int
+) -> None:
+    given = {"start": str(start_ms), "limit": "10", "device": "d1"}
+    cursor = parse_qs(urlsplit(get("/v1/readings", **given)["next"]).query)["cursor"][0]
+    middle = len(cursor) // 2
+    changed = cursor[:middle] + ("A" if cursor[middle] != "A" else "B") + cursor[middle + 1 :]
+    refused = [
+        {**given, "cursor": changed},
+        {**given, "cursor": cursor[:-4]},
+        {**given, "cursor": "AAAAAAAAAAAAAAAAAAAA"},
+        {**given, "cursor": "A" * 17},
+        {**given, "cursor": "no cursor"},
+        {**given, "cursor": cursor, "device": "d2"},
+        {**given, "cursor": cursor, "order": "desc"},
+        {**given, "cursor": cursor, "every": "1m"},
+        {**given, "cursor": cursor, "start": str(start_ms + 1)},
+    ]
+    for question in refused:
+        response = client.get("/v1/readings", query_string=question)
+        assert response.status_code == 400, question
+        assert response.get_json(force=True)["parameter"] == "cursor"
+    of_path = {"start": str(start_ms), "limit": "10", "cursor": cursor}
+    assert client.get("/v1/devices/d1/readings", query_string=of_path).status_code == 400
+
+
+def test_a_cursor_made_by_somebody_else_is_held_to_the_limits_too(client: Client) -> None:
+    asked = ReadingsParameters(device="d1", limit=1)
+    question = Question(asked, None, "d1")
+    place = Place(0, 4_000_000_000_000, Position(0, "d1", "weather", "hall"))
+    forged = {"device": "d1", "cursor": cursor_of(question, place)}
+    response = client.get("/v1/readings", query_string=forged)
+    assert response.status_code == 400
+    assert response.get_json(force=True)["parameter"] == "start"
+
+
+def test_a_chart_of_so_many_points_says_how_long_its_intervals_are(
+    get: Asking, start_ms: int
+) -> None:
+    answer = get(
+        "/v1/devices/d1/readings",
+        points=20,
+        start=start_ms,
+        stop=start_ms + 600_000,
+        measurement="weather",
+    )
+    assert (answer["every_ms"], answer["aggregate"], answer["resolution"]) == (
+        30_000,
+        "mean",
+        "raw",
+    )
+    assert len(answer["readings"]) == 20
 
 
 @pytest.mark.parametrize(

@@ -17,107 +17,35 @@ from telemetry.store import (
     Aggregate,
     Aggregated,
     Bucket,
+    FieldType,
+    Position,
+    ReadingCount,
     Refused,
+    Row,
     Selection,
     SequenceCount,
     Series,
+    StoredField,
     StoredSequence,
     StoreError,
     StoreMisconfigured,
     StoreTooSlow,
     StoreUnavailable,
 )
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS series (
-    id INTEGER PRIMARY KEY,
-    site TEXT NOT NULL, device TEXT NOT NULL, measurement TEXT NOT NULL,
-    UNIQUE (site, device, measurement)
-) STRICT;
-CREATE TABLE IF NOT EXISTS reading (
-    series_id INTEGER NOT NULL REFERENCES series (id),
-    time_ms INTEGER NOT NULL,
-    boot_ms INTEGER, seq INTEGER,
-    fields TEXT NOT NULL,
-    PRIMARY KEY (series_id, time_ms)
-) STRICT, WITHOUT ROWID;
-"""
-_INSERT = """
-INSERT INTO reading (series_id, time_ms, boot_ms, seq, fields) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (series_id, time_ms) DO UPDATE SET
-    boot_ms = coalesce(excluded.boot_ms, boot_ms),
-    seq = coalesce(excluded.seq, seq),
-    fields = json_patch(fields, excluded.fields)
-"""
-_SERIES = "(:site IS NULL OR site = :site) AND (:device IS NULL OR device = :device)"
-_SELECTED = f"""{_SERIES} AND (:measurement IS NULL OR measurement = :measurement)
-    AND (:except_site IS NULL OR site != :except_site)
-    AND time_ms >= :start_ms AND time_ms < :stop_ms"""
-_ROWS = "site, device, measurement, time_ms, fields, boot_ms, seq"
-_LATEST = f"""
-SELECT {_ROWS} FROM series JOIN reading ON series_id = id AND time_ms =
-    (SELECT max(time_ms) FROM reading WHERE series_id = id)
-WHERE {_SERIES} ORDER BY site, device, measurement
-"""
-_HAS_FIELD = """(:fields IS NULL OR EXISTS (SELECT 1 FROM json_each(reading.fields)
-    WHERE key IN (SELECT value FROM json_each(:fields))))"""
-_READINGS = f"""
-SELECT {_ROWS} FROM series CROSS JOIN reading ON series_id = id
-WHERE {_SELECTED} AND {_HAS_FIELD} ORDER BY time_ms %s, device, measurement LIMIT :limit
-"""
-# First and last by time need the whole interval in order; the others one pass.
-_AGGREGATES: dict[Aggregate, str] = {
-    "mean": "avg(value)",
-    "min": "min(value)",
-    "max": "max(value)",
-    "sum": "sum(value)",
-    "count": "count(value)",
-    "first": "value, min(time_ms)",
-    "last": "value, max(time_ms)",
-}
-_PERCENTS: dict[Aggregate, int] = {"p50": 50, "p90": 90, "p95": 95, "p99": 99}
-_BUCKETS = f"""
-WITH selected AS (
-    SELECT site, device, measurement, time_ms - time_ms %% :every_ms AS start_ms, time_ms,
-        key, type, value
-    FROM series CROSS JOIN reading ON series_id = series.id, json_each(fields)
-    WHERE {_SELECTED} AND (:fields IS NULL OR key IN (SELECT value FROM json_each(:fields)))
-), bucket AS (
-    SELECT DISTINCT start_ms, device, measurement, site FROM selected
-    WHERE %(wanted)s ORDER BY start_ms, device, measurement LIMIT :limit
+from telemetry.store.paging import (
+    FIRST_SPAN_MS,
+    PLACE_OF_READING,
+    PLACE_OF_ROW,
+    Group,
+    Pager,
+    resumed,
+    rows_at_once,
 )
-"""
-_AGGREGATE = f"""{_BUCKETS}
-SELECT site, device, measurement, start_ms, key, type, %(aggregate)s
-FROM selected JOIN bucket USING (start_ms, device, measurement, site)
-WHERE %(wanted)s GROUP BY start_ms, device, measurement, site, key
-ORDER BY start_ms, device, measurement, key
-"""
-# The nearest rank, as InfluxQL's percentile() has it.
-_PERCENTILE = f"""{_BUCKETS}
-SELECT site, device, measurement, start_ms, key, type, value FROM (
-    SELECT *,
-        row_number() OVER (
-            PARTITION BY start_ms, device, measurement, site, key ORDER BY value
-        ) AS rank,
-        count(*) OVER (PARTITION BY start_ms, device, measurement, site, key) AS readings
-    FROM selected JOIN bucket USING (start_ms, device, measurement, site) WHERE %(wanted)s
-) WHERE rank = CAST(readings * :percent / 100.0 + 0.5 AS INTEGER)
-ORDER BY start_ms, device, measurement, key
-"""
-_NUMBERS = "type IN ('real', 'integer')"
-_COUNTS = """
-SELECT device, boot_ms, count(*), max(seq) FROM reading JOIN series ON series_id = id
-WHERE boot_ms IS NOT NULL AND seq IS NOT NULL GROUP BY device, boot_ms ORDER BY device, boot_ms
-"""
-_SEQUENCES = """
-SELECT site, device, measurement, time_ms, boot_ms, seq
-FROM series CROSS JOIN reading ON series_id = id
-WHERE boot_ms IS NOT NULL AND seq IS NOT NULL AND (:device IS NULL OR device = :device)
-    AND time_ms >= :start_ms AND time_ms < :stop_ms
-"""
+from telemetry.store.sqlite import questions
 
 _STEPS_BETWEEN_LOOKS = 10_000  # of SQLite's virtual machine: less than a millisecond
+
+_FIELD_TYPES: dict[type, FieldType] = {float: "number", int: "number", bool: "boolean", str: "text"}
 
 _decode_fields = msgspec.json.Decoder(dict[str, float | bool | str]).decode
 
@@ -135,6 +63,7 @@ class SQLiteStore:
         self._timeout_seconds = timeout_seconds
         self._idle: list[sqlite3.Connection] = []
         self._series: dict[tuple[str, str, str], int] = {}
+        self._fields: set[tuple[str, str, type]] = set()
 
     def write(self, readings: Sequence[Reading]) -> list[Refused]:
         """Store the readings in one transaction; SQLite refuses none that its types allow."""
@@ -148,10 +77,13 @@ class SQLiteStore:
         with self._cursor() as cursor:
             cursor.execute("BEGIN IMMEDIATE")
             try:
-                cursor.executemany(_INSERT, [self._row(cursor, reading) for reading in kept])
+                rows = [self._row(cursor, reading) for reading in kept]
+                cursor.executemany(questions.INSERT, rows)
                 cursor.execute("COMMIT")
             except BaseException:
-                self._series.clear()  # it may name series that the rollback takes back
+                # They may name what the rollback takes back.
+                self._series.clear()
+                self._fields.clear()
                 if cursor.connection.in_transaction:
                     cursor.execute("ROLLBACK")
                 raise
@@ -164,34 +96,81 @@ class SQLiteStore:
 
     def series(self) -> list[Series]:
         """Return every series with the time of its last reading."""
-        rows = self._all(
-            "SELECT site, device, measurement, (SELECT max(time_ms) FROM reading"
-            " WHERE series_id = id) FROM series ORDER BY site, device, measurement"
-        )
+        rows = self._all(questions.SERIES)
         return [Series(*row) for row in rows if row[3] is not None]
 
     def latest(self, *, site: str | None = None, device: str | None = None) -> list[Reading]:
         """Return the latest reading of each series."""
-        return [_reading(row) for row in self._all(_LATEST, {"site": site, "device": device})]
+        return [
+            _reading(row) for row in self._all(questions.LATEST, {"site": site, "device": device})
+        ]
+
+    def fields(self) -> list[StoredField]:
+        """Return the fields of all readings."""
+        return [StoredField(*row) for row in self._all(questions.FIELDS)]
+
+    def counts(self, start_ms: int, stop_ms: int) -> list[ReadingCount]:
+        """Return how many readings each series has in a range of time."""
+        found = self._all(questions.COUNT_READINGS, (start_ms, stop_ms))
+        return [ReadingCount(*row) for row in found]
 
     def readings(
-        self, selection: Selection, *, limit: int, descending: bool = False
+        self,
+        selection: Selection,
+        *,
+        limit: int,
+        descending: bool = False,
+        after: Position | None = None,
     ) -> list[Reading]:
         """Return the selected readings in order of time."""
-        query = _READINGS % ("DESC" if descending else "ASC")
-        rows = self._all(query, _given(selection, limit=limit))
-        return [_reading(row, selection.fields) for row in rows]
+
+        def ask(piece: Selection, most: int) -> list[Group[Reading]]:
+            rows = self._selected(piece, most, descending=descending)
+            found = [_reading(row, piece.fields) for row in rows]
+            return [Group(found, len(found) == most)]
+
+        pager = Pager(ask, PLACE_OF_READING, selection, descending=descending, after=after)
+        return pager.first(limit)
+
+    def rows(
+        self,
+        selection: Selection,
+        fields: Sequence[str],
+        *,
+        descending: bool = False,
+        after: Position | None = None,
+    ) -> Iterator[list[Row]]:
+        """Yield all selected readings in order of time, page by page."""
+        tell_identity = selection.fields is None
+
+        def ask(piece: Selection, most: int) -> list[Group[Row]]:
+            rows = self._selected(piece, most, descending=descending)
+            found = [_table_row(row, fields, tell_identity=tell_identity) for row in rows]
+            return [Group(found, len(found) == most)]
+
+        pager = Pager(ask, PLACE_OF_ROW, selection, descending=descending, after=after)
+        return pager.pages(rows_at_once(len(fields)), span_ms=FIRST_SPAN_MS)
 
     def aggregate(
-        self, selection: Selection, *, every_ms: int, aggregate: Aggregate, limit: int
+        self,
+        selection: Selection,
+        *,
+        every_ms: int,
+        aggregate: Aggregate,
+        limit: int,
+        descending: bool = False,
+        after: Position | None = None,
     ) -> Aggregated:
         """Return the selected readings, aggregated over intervals."""
-        wanted = "1" if aggregate in ("count", "first", "last") else _NUMBERS
-        percent = _PERCENTS.get(aggregate)
-        expression = "value" if percent else _AGGREGATES[aggregate]
-        template = _PERCENTILE if percent else _AGGREGATE
-        query = template % {"wanted": wanted, "aggregate": expression}
-        given = _given(selection, every_ms=every_ms, limit=limit, percent=percent or 0)
+        wanted = "1" if aggregate in ("count", "first", "last") else questions.NUMBERS
+        percent = questions.PERCENTS.get(aggregate)
+        expression = "value" if percent else questions.AGGREGATES[aggregate]
+        template = questions.PERCENTILE if percent else questions.AGGREGATE
+        order = "DESC" if descending else "ASC"
+        query = template % {"wanted": wanted, "aggregate": expression, "order": order}
+        left = resumed(selection, after, every_ms, descending=descending)
+        given = _given(left, every_ms=every_ms, limit=limit, percent=percent or 0)
+        given |= _behind(after)
         buckets: dict[tuple[str, str, str, int], dict[str, Value]] = {}
         for site, device, measurement, start_ms, field, kind, value, *_time in self._all(
             query, given
@@ -202,7 +181,7 @@ class SQLiteStore:
 
     def sequence_counts(self) -> Iterator[SequenceCount]:
         """Yield the count and greatest number of each boot."""
-        for row in self._all(_COUNTS):
+        for row in self._all(questions.COUNTS):
             yield SequenceCount(*row)
 
     def sequences(
@@ -219,7 +198,7 @@ class SQLiteStore:
             "stop_ms": MAX_INT64 if stop_ms is None else stop_ms,
         }
         with self._cursor() as cursor:
-            for row in cursor.execute(_SEQUENCES, given):
+            for row in cursor.execute(questions.SEQUENCES, given):
                 yield StoredSequence(*row)
 
     def close(self) -> None:
@@ -229,6 +208,7 @@ class SQLiteStore:
 
     def _row(self, cursor: sqlite3.Cursor, reading: Reading) -> tuple[int | str | None, ...]:
         series_id = self._series_id(cursor, (reading.site, reading.device, reading.measurement))
+        self._note_fields(cursor, reading)
         fields = msgspec.json.encode(reading.values).decode()
         return series_id, reading.time_ms, reading.boot_ms, reading.seq, fields
 
@@ -246,9 +226,21 @@ class SQLiteStore:
             known = self._series[key] = int(cursor.fetchone()[0])
         return known
 
-    def _all(self, query: str, given: dict[str, object] | None = None) -> list[tuple]:  # type: ignore[type-arg]
+    def _note_fields(self, cursor: sqlite3.Cursor, reading: Reading) -> None:
+        for name, value in reading.values.items():
+            field = (reading.measurement, name, value.__class__)
+            if field not in self._fields:
+                kind = _FIELD_TYPES[value.__class__]
+                cursor.execute(questions.NEW_FIELD, (reading.measurement, name, kind))
+                self._fields.add(field)
+
+    def _selected(self, selection: Selection, limit: int, *, descending: bool) -> list[tuple]:  # type: ignore[type-arg]
+        query = questions.READINGS % ("DESC" if descending else "ASC")
+        return self._all(query, _given(selection, limit=limit))
+
+    def _all(self, query: str, given: dict[str, object] | tuple[object, ...] = ()) -> list[tuple]:  # type: ignore[type-arg]
         with self._cursor() as cursor, self._deadline(cursor.connection):
-            return cursor.execute(query, given or {}).fetchall()
+            return cursor.execute(query, given).fetchall()
 
     @contextmanager
     def _deadline(self, connection: sqlite3.Connection) -> Iterator[None]:
@@ -293,7 +285,9 @@ class SQLiteStore:
         connection.execute("PRAGMA synchronous = FULL")
         if not self._read_only:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(_SCHEMA)
+            connection.executescript(questions.SCHEMA)
+            if connection.execute(questions.HAS_FIELDS).fetchone() is None:
+                connection.executescript(f"BEGIN IMMEDIATE; {questions.FIELD_SCHEMA} COMMIT;")
         return connection
 
 
@@ -302,6 +296,23 @@ def _given(selection: Selection, **more: int) -> dict[str, object]:
     if selection.fields is not None:
         given["fields"] = msgspec.json.encode(selection.fields).decode()
     return {**given, **more}
+
+
+def _behind(after: Position | None) -> dict[str, object]:
+    time_ms, device, measurement, site = after or (None, None, None, None)
+    return {
+        "after_ms": time_ms,
+        "after_device": device,
+        "after_measurement": measurement,
+        "after_site": site,
+    }
+
+
+def _table_row(row: tuple, fields: Sequence[str], *, tell_identity: bool) -> Row:  # type: ignore[type-arg]
+    site, device, measurement, time_ms, values, boot_ms, seq = row
+    value_of = _decode_fields(values).get
+    identity = (boot_ms, seq) if tell_identity else (None, None)
+    return (time_ms, site, device, measurement, *identity, *map(value_of, fields))
 
 
 def _reading(row: tuple, wanted: tuple[str, ...] | None = None) -> Reading:  # type: ignore[type-arg]
