@@ -17,7 +17,7 @@ LOCK    := .venv/.installed-lock
 COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
            --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
-SERVICES := broker sensors ingest api setup
+SERVICES := broker sensors ingest api setup loadtest
 # hdrhistogram names pbr, which names setuptools; both only for its own building.
 UNUSED   := --no-emit-package pbr --no-emit-package setuptools
 
@@ -67,7 +67,7 @@ undeploy: $(RUNTIME) ## stop the stack [DATA=1: and remove readings and secrets]
 status: $(RUNTIME) ## every service of the stack, and ingests that went without leaving
 	@$(SWARM) status
 
-scale: $(RUNTIME) ## more or fewer tasks, without a loss: SERVICE=sensors|ingest|api N=3
+scale: $(RUNTIME) ## more or fewer tasks, without a loss: SERVICE=sensors|ingest|api|loadtest N=3
 	@$(SWARM) scale "$(SERVICE)" "$(N)"
 
 leave: $(RUNTIME) ## drain what is parked for an ingest that went without leaving: SLOT=3

@@ -9,6 +9,7 @@ from pathlib import Path
 from api.settings import ApiSettings
 from broker.settings import BrokerSettings
 from ingest.settings import IngestSettings
+from loadtest.settings import LoadtestSettings
 from sensors.settings import SensorsSettings
 from stack.setup.settings import SetupSettings
 from stack.swarm.settings import DeploySettings
@@ -23,6 +24,7 @@ _SERVICES: tuple[type[Settings], ...] = (
     IngestSettings,
     ApiSettings,
     AuditSettings,
+    LoadtestSettings,
     SetupSettings,
     DeploySettings,
 )

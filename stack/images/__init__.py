@@ -23,6 +23,7 @@ DOCKERFILES = {
     "ingest": "ingest/Dockerfile",
     "api": "api/Dockerfile",
     "setup": "stack/setup/Dockerfile",
+    "loadtest": "loadtest/Dockerfile",
 }
 _PULL_SECONDS = 300.0
 _LOG_LINES_SHOWN = 15

@@ -52,10 +52,14 @@ def status() -> None:
 
 @application.command()
 def scale(
-    service: Annotated[str, typer.Argument(help="sensors, ingest or api")],
+    service: Annotated[str, typer.Argument(help="sensors, ingest, api or loadtest")],
     replicas: Annotated[int, typer.Argument(min=0, max=1_000)],
 ) -> None:
-    """Let a service have so many tasks; an ingest that goes leaves for good, without a loss."""
+    """Let a service have so many tasks; an ingest that goes leaves for good, without a loss.
+
+    A load test begins anew with each call, with the LOADTEST_… of the environment, and ends by
+    itself.
+    """
     scale_service(_deployment(), service, replicas)
 
 

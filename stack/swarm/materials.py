@@ -16,7 +16,9 @@ from stack.swarm.vault import Vault
 STACK_FOLDER = Path(__file__).parents[1]
 TOKENS = ("ingest", "api", "grafana")
 PASSWORDS = ("ingest-password", "api-password", "health-password", "grafana-password")
-API_KEY, API_KEYS = "api-key", "api-keys"
+API_KEY, API_KEYS, LOADTEST_KEY = "api-key", "api-keys", "loadtest-key"
+# Load-test tasks whose publishers the broker lets in, and how many of each.
+MOST_LOADTESTS, LOADTEST_DEVICES = 4, 500
 
 # One that is about to run out is made anew: nobody likes to find out on a Sunday.
 _RENEW_BEFORE_DAYS = 30
@@ -57,9 +59,10 @@ def make_materials(settings: DeploySettings, vault: Vault) -> Materials:
     authority = _authority(settings, vault)
     secrets = {name: vault.get(name) for name in ("fleet-key", *PASSWORDS)}
     secrets |= _certificates(settings, vault, authority)
-    secrets[API_KEYS] = _api_keys(vault)
+    secrets |= _api_keys(vault)
     broker_ca = Path(settings.broker_ca).read_text() if settings.broker_ca else None
     configs = {
+        "authority": authority.certificate_pem,
         "ca": broker_ca or authority.certificate_pem,
         "devices": _devices(settings),
         "fleet": _fleet_file(settings).read_text(encoding="utf-8"),
@@ -85,12 +88,16 @@ def _authority(settings: DeploySettings, vault: Vault) -> Authority:
 
 
 def _certificates(settings: DeploySettings, vault: Vault, authority: Authority) -> dict[str, str]:
-    hosts = list(dict.fromkeys(["broker", *settings.hosts.split()]))
-    made_for = f"{authority.certificate_pem}{' '.join(hosts)}"
+    hosts = settings.hosts.split()
+    # By the first of each, the services find it; by the others, people and devices.
+    broker_hosts, front_hosts = (
+        list(dict.fromkeys([service, *hosts])) for service in ("broker", "front")
+    )
+    made_for = f"{authority.certificate_pem}{' '.join([*broker_hosts, *front_hosts])}"
     if vault.find("certificates-made-for") != made_for:
         vault.forget("broker-certificate", "front-certificate", "client-certificate")
-    broker = _certificate(vault, "broker", lambda: authority.issue_server(hosts))
-    front = _certificate(vault, "front", lambda: authority.issue_server(settings.hosts.split()))
+    broker = _certificate(vault, "broker", lambda: authority.issue_server(broker_hosts))
+    front = _certificate(vault, "front", lambda: authority.issue_server(front_hosts))
     client = _certificate(vault, "client", lambda: authority.issue_client(settings.stack))
     vault.keep("certificates-made-for", made_for)
     return {
@@ -114,24 +121,39 @@ def _certificate(vault: Vault, name: str, issue: Callable[[], Issued]) -> Issued
     return Issued(kept, vault.get(key))
 
 
-def _api_keys(vault: Vault) -> str:
-    """Return the file of the API's keys, hashed; the first key itself is in the vault only."""
+def _api_keys(vault: Vault) -> dict[str, str]:
+    """Return the file of the API's keys, hashed, and the load test's key, which may only read.
+
+    The first key, which may do everything, is in the vault only.
+    """
     if vault.find(API_KEY) is None or vault.find(API_KEYS) is None:
-        vault.forget(API_KEYS)
-        scopes = [part for scope in ("read", "command", "admin") for part in ("--scope", scope)]
-        file = str(vault.path(API_KEYS))
-        key = _room("api", "keys", "make", "--name", "operator", *scopes, "--file", file)
-        vault.keep(API_KEY, key.strip())
-    return vault.get(API_KEYS)
+        vault.forget(API_KEYS, LOADTEST_KEY)
+        vault.keep(API_KEY, _make_api_key(vault, "operator", "read", "command", "admin"))
+    if vault.find(LOADTEST_KEY) is None:
+        vault.keep(LOADTEST_KEY, _make_api_key(vault, "loadtest", "read"))
+    return {name: vault.get(name) for name in (API_KEYS, LOADTEST_KEY)}
+
+
+def _make_api_key(vault: Vault, name: str, *scopes: str) -> str:
+    chosen = [part for scope in scopes for part in ("--scope", scope)]
+    file = str(vault.path(API_KEYS))
+    return _room("api", "keys", "make", "--name", name, *chosen, "--file", file).strip()
 
 
 def _devices(settings: DeploySettings) -> str:
-    """Return the names that the broker lets in: all slots' devices, and each task's own."""
+    """Return the names that the broker lets in: all slots' devices, and each task's own.
+
+    Publishers of a load test are `load-SLOT-NUMBER`.
+    """
     ranges = _room(
         "sensors", "devices", _fleet(settings), "--devices", str(settings.devices),
         "--slots", str(settings.max_sensors), "--ranges",
     )  # fmt: skip
     own = "".join(f"sensors-{slot}\n" for slot in range(1, settings.max_sensors + 1))
+    own += "".join(
+        f"load-{slot}-{{0000..{LOADTEST_DEVICES - 1:04}}}\n"
+        for slot in range(1, MOST_LOADTESTS + 1)
+    )
     further = Path(settings.devices_file).read_text("utf-8") if settings.devices_file else ""
     return f"{ranges}{own}{further}"
 

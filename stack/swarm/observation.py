@@ -10,6 +10,7 @@ from stack.swarm.docker import Docker, DockerError, Row
 _LOG_LINES = "5"
 _ENDED_BADLY = frozenset({"rollback_completed", "rollback_paused", "paused"})
 _UNDER_WAY = frozenset({"updating", "rollback_started"})
+_ENDED = frozenset({"complete", "failed"})
 
 
 class ServiceState(Struct, frozen=True, kw_only=True):
@@ -26,7 +27,10 @@ class ServiceState(Struct, frozen=True, kw_only=True):
 
     @property
     def ready(self) -> bool:
-        """Whether every task that is wanted runs, healthy and as the service is described now."""
+        """Whether every task that is wanted runs, healthy and as the service is described now.
+
+        A task of a service that runs once and is not restarted counts at its end as well.
+        """
         return self.running == self.wanted and self.update not in _UNDER_WAY
 
     @property
@@ -89,16 +93,22 @@ class Observer:
         template = spec["TaskTemplate"]
         update: Row = service.get("UpdateStatus") or {}
         wanted = spec["Mode"].get("Replicated", {}).get("Replicas", 1)
-        current = [task for task in tasks if _runs(task) and _is_as_described(task, template)]
+        once = template.get("RestartPolicy", {}).get("Condition") == "none"
+        current = [
+            task
+            for task in tasks
+            if (_runs(task) or (once and _has_ended(task))) and _is_as_described(task, template)
+        ]
+        running = min(len(current), wanted) if once else len(current)
         return ServiceState(
             name=spec["Name"].removeprefix(f"{self._stack}_"),
             wanted=wanted,
-            running=len(current),
+            running=running,
             update=update.get("State", ""),
             update_began=update.get("StartedAt", ""),
             update_message=update.get("Message", ""),
             image=template["ContainerSpec"]["Image"].partition("@")[0],
-            why="" if len(current) == wanted else self._why(tasks),
+            why=_ends(current[:running]) if running == wanted else self._why(tasks),
         )
 
     def _why(self, tasks: list[Row]) -> str:
@@ -130,6 +140,17 @@ class Observer:
 
 def _runs(task: Row) -> bool:
     return bool(task["Status"]["State"] == "running" and task["DesiredState"] == "running")
+
+
+def _has_ended(task: Row) -> bool:
+    return task["Status"]["State"] in _ENDED
+
+
+def _ends(tasks: list[Row]) -> str:
+    """Return with which exit codes tasks have ended by themselves, if any have."""
+    statuses = [task["Status"] for task in tasks if _has_ended(task)]
+    codes = {str(status.get("ContainerStatus", {}).get("ExitCode", 0)) for status in statuses}
+    return f"ended with exit code {', '.join(sorted(codes))}" if codes else ""
 
 
 def _is_as_described(task: Row, template: Row) -> bool:

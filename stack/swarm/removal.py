@@ -10,7 +10,14 @@ from stack.waiting import holds_within
 
 _GONE_WITHIN_SECONDS = 120.0
 _LOOK_SECONDS = 0.5
-_VOLUMES = ("broker-data", "influxdb-data", "ingest-data", "sensors-data", "grafana-data")
+VOLUMES = (
+    "broker-data",
+    "influxdb-data",
+    "ingest-data",
+    "sensors-data",
+    "grafana-data",
+    "loadtest-data",
+)
 
 
 def undeploy(deployment: Deployment, *, with_data: bool) -> None:
@@ -27,7 +34,7 @@ def undeploy(deployment: Deployment, *, with_data: bool) -> None:
             soft_wrap=True,
         )
         return
-    for name in _VOLUMES:
+    for name in VOLUMES:
         if docker.exists("volume", f"{stack}_{name}"):
             docker.run("volume", "rm", f"{stack}_{name}")
     shutil.rmtree(deployment.settings.folder, ignore_errors=True)

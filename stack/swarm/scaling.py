@@ -12,10 +12,12 @@ from msgspec.structs import replace
 from stack.swarm import SwarmError
 from stack.swarm.deployment import Deployment
 from stack.swarm.docker import Row
+from stack.swarm.loadtesting import SERVICE as LOADTEST
+from stack.swarm.loadtesting import run_loadtest
 from stack.swarm.readiness import Readiness
 from stack.waiting import holds_within
 
-SCALABLE = ("sensors", "ingest", "api")
+SCALABLE = ("sensors", "ingest", "api", LOADTEST)
 _LEAVE_SECONDS = 600.0
 _LOOK_SECONDS = 0.5
 _SLOT = "{{.Task.Slot}}"
@@ -24,6 +26,9 @@ _SLOT = "{{.Task.Slot}}"
 def scale(deployment: Deployment, service: str, replicas: int) -> None:
     """Let a service have so many tasks, and wait until it has them."""
     _check(deployment, service, replicas)
+    if service == LOADTEST:
+        run_loadtest(deployment, replicas)
+        return
     observer, settings = deployment.observer, deployment.settings
     before = observer.running_tasks(service)
     set_replicas(deployment, service, replicas)

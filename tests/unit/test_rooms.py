@@ -56,5 +56,6 @@ def test_every_room_is_there() -> None:
         "ingest",
         "api",
         "stack",
+        "loadtest",
         "bench",
     }

@@ -8,7 +8,7 @@ from stack.process import ROOMS
 _PIN = re.compile(
     r"^([a-z0-9][a-z0-9.-]*)==([^ ;]+)(?: ; [^\\]+)? \\\n((?:    --hash=.*\n)+)", re.M
 )
-_SERVICES = ["broker", "sensors", "ingest", "api", "setup"]
+_SERVICES = ["broker", "sensors", "ingest", "api", "setup", "loadtest"]
 _LOCKS = ["runtime", "dev", "lock", *_SERVICES]
 
 

@@ -1,12 +1,20 @@
 """What the services of a stack are given: made once, kept, renewed when it runs out."""
 
+import json
 from pathlib import Path
 
 import pytest
+from cryptography.x509 import DNSName, SubjectAlternativeName, load_pem_x509_certificate
 
 from broker.certificates import Authority, days_left
 from stack.swarm import PreflightError
-from stack.swarm.materials import API_KEY, check_files, make_materials
+from stack.swarm.materials import (
+    API_KEY,
+    API_KEYS,
+    LOADTEST_KEY,
+    check_files,
+    make_materials,
+)
 from stack.swarm.settings import DeploySettings
 from stack.swarm.vault import Vault
 
@@ -30,12 +38,53 @@ def test_every_secret_is_for_its_owner_alone(vault: Vault) -> None:
     assert all(path.stat().st_mode & 0o077 == 0 for path in vault.folder.iterdir())
 
 
-def test_only_the_hash_of_the_api_key_goes_to_the_stack(vault: Vault) -> None:
+def test_only_the_hash_of_the_operators_key_goes_to_the_stack(vault: Vault) -> None:
     materials = make_materials(DeploySettings(), vault)
     key = vault.get(API_KEY)
 
     assert all(key not in text for text in materials.secrets.values())
     assert all(key not in text for text in materials.configs.values())
+
+
+def test_the_load_test_has_a_key_of_its_own_that_may_only_read(vault: Vault) -> None:
+    materials = make_materials(DeploySettings(), vault)
+    entries = [json.loads(line) for line in materials.secrets[API_KEYS].splitlines()]
+
+    assert [(one["name"], one["scopes"]) for one in entries] == [
+        ("operator", ["read", "command", "admin"]),
+        ("loadtest", ["read"]),
+    ]
+    assert materials.secrets[LOADTEST_KEY].split("_")[1] == entries[1]["id"]
+
+
+def test_a_stack_that_knew_no_load_test_gets_its_key_and_keeps_the_others(vault: Vault) -> None:
+    make_materials(DeploySettings(), vault)
+    operator = vault.get(API_KEY)
+    vault.forget(LOADTEST_KEY)
+
+    again = make_materials(DeploySettings(), vault)
+
+    assert vault.get(API_KEY) == operator
+    assert again.secrets[LOADTEST_KEY] == vault.get(LOADTEST_KEY)
+
+
+def test_new_api_keys_are_new_for_everybody(vault: Vault) -> None:
+    before = make_materials(DeploySettings(), vault)
+    vault.forget(API_KEY, API_KEYS)
+
+    after = make_materials(DeploySettings(), vault)
+
+    assert len(after.secrets[API_KEYS].splitlines()) == 2
+    assert after.secrets[LOADTEST_KEY] != before.secrets[LOADTEST_KEY]
+
+
+def test_services_and_people_find_the_front_by_a_name_of_its_certificate(vault: Vault) -> None:
+    pem = make_materials(DeploySettings(), vault).secrets["front-certificate"]
+    names = load_pem_x509_certificate(pem.encode()).extensions.get_extension_for_class(
+        SubjectAlternativeName
+    )
+
+    assert names.value.get_values_for_type(DNSName) == ["front", "localhost"]
 
 
 def test_secrets_are_not_seen_in_a_log(vault: Vault) -> None:
@@ -73,7 +122,7 @@ def test_the_broker_lets_in_every_slots_devices_and_those_of_a_file(
 
     lines = make_materials(told, vault).configs["devices"].split()
 
-    assert {"sensors-1", "sensors-2", "boiler-{1..3}"} <= set(lines)
+    assert {"sensors-1", "sensors-2", "boiler-{1..3}", "load-4-{0000..0499}"} <= set(lines)
 
 
 def test_an_authority_of_ones_own_signs_the_certificates(vault: Vault, tmp_path: Path) -> None:

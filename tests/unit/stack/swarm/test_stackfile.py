@@ -7,12 +7,14 @@ import pytest
 import yaml
 
 from stack.swarm import PreflightError
+from stack.swarm.removal import VOLUMES
 from stack.swarm.settings import DeploySettings
 from stack.swarm.stackfile import StackFile, fitting_overlays
 
 FILE = Path(__file__).parents[4] / "stack" / "stack.yml"
 OVERLAYS = sorted(FILE.parent.joinpath("overlays").glob("*.yml"))
 STATELESS = {"api"}
+ON_DEMAND = {"loadtest"}
 
 
 def services() -> dict[str, dict[str, Any]]:
@@ -36,7 +38,7 @@ def test_every_service_is_hardened(name: str) -> None:
     assert service["logging"]["options"]["max-size"]
 
 
-@pytest.mark.parametrize("name", services())
+@pytest.mark.parametrize("name", sorted(services().keys() - ON_DEMAND))
 def test_every_service_is_checked_restarted_and_rolled_back(name: str) -> None:
     service = services()[name]
     deploy = service["deploy"]
@@ -47,6 +49,15 @@ def test_every_service_is_checked_restarted_and_rolled_back(name: str) -> None:
     assert deploy["update_config"]["failure_action"] == "rollback"
     order = "start-first" if name in STATELESS else "stop-first"
     assert deploy["update_config"]["order"] == deploy["rollback_config"]["order"] == order
+
+
+def test_a_load_test_runs_only_when_it_is_asked_for_and_ends_by_itself() -> None:
+    deploy = services()["loadtest"]["deploy"]
+
+    assert deploy["replicas"] == 0
+    assert deploy["restart_policy"] == {"condition": "none"}
+    assert deploy["update_config"]["failure_action"] == "continue"
+    assert not any("loadtest" in image for image in deployed().images())
 
 
 def test_a_service_with_data_or_a_fixed_id_is_never_there_twice() -> None:
@@ -102,6 +113,16 @@ def test_reserved_memory_counts_every_task() -> None:
     few, many = (tasks_of_96_megabytes(deployed(api=count)) for count in (1, 5))
 
     assert many - few == 4
+
+
+def test_without_ipvs_every_service_is_found_by_its_tasks() -> None:
+    named = yaml.safe_load(FILE.with_name("overlays").joinpath("no-ipvs.yml").read_text())
+
+    assert named["services"].keys() == services().keys()
+
+
+def test_what_is_taken_away_with_the_data_is_every_volume() -> None:
+    assert set(yaml.safe_load(FILE.read_text())["volumes"]) == set(VOLUMES)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)

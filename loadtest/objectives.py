@@ -1,0 +1,127 @@
+"""Objectives: read from a TOML file, and held against what a run measured."""
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from loadtest import ObjectivesError
+
+SHIPPED = Path(__file__).with_name("objectives.toml")
+
+Milliseconds = Annotated[float, Meta(gt=0)]
+Percent = Annotated[float, Meta(ge=0, le=100)]
+
+
+class Objective(Struct, frozen=True, forbid_unknown_fields=True):
+    """What operations of a name (a pattern) must keep to."""
+
+    operation: Annotated[str, Meta(min_length=1)]
+    p95_ms: Milliseconds | None = None
+    p99_ms: Milliseconds | None = None
+    failure_percent: Percent | None = None
+
+
+class RunObjective(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the run as a whole must keep to; `rate_percent` is of the load that was to be made."""
+
+    rate_percent: Percent = 95.0
+
+
+class Objectives(Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of objectives."""
+
+    objectives: Annotated[list[Objective], Meta(min_length=1)]
+    run: RunObjective = RunObjective()
+
+
+class Operation(Struct, frozen=True):
+    """What was measured of one operation."""
+
+    name: str
+    requests: int
+    failures: int
+    p95_ms: float
+    p99_ms: float
+
+
+class Measured(Struct, frozen=True):
+    """What a run measured; `rate_percent` is None where nothing was due."""
+
+    operations: list[Operation]
+    rate_percent: float | None
+
+
+class Judged(Struct, frozen=True):
+    """A line of `build/loadtest/verdict.json`; `result` is None where nothing was measured."""
+
+    objective: str
+    target: float
+    result: float | None
+    met: bool
+
+
+def read_objectives(path: Path) -> Objectives:
+    """Return a file's objectives; ObjectivesError names the file and the key of a mistake."""
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = msgspec.convert(told, Objectives)
+    except OSError as error:
+        raise ObjectivesError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ObjectivesError(f"{path}: {error}") from error
+    except msgspec.ValidationError as error:
+        said, _, where = str(error).partition(" - at `$")
+        raise ObjectivesError(f"{path}: {where.strip('.`') or 'the file'}: {said}") from error
+    for number, objective in enumerate(found.objectives):
+        if all(limit is None for limit in _limits(objective).values()):
+            raise ObjectivesError(
+                f"{path}: objectives[{number}]: sets no p95_ms, p99_ms or failure_percent"
+            )
+    return found
+
+
+def judge(objectives: Objectives, measured: Measured) -> list[Judged]:
+    """Hold a run against its objectives; what was not measured was not met."""
+    rate = measured.rate_percent
+    wanted = objectives.run.rate_percent
+    held = Judged("rate_percent, at least", wanted, _rounded(rate), (rate or 0.0) >= wanted)
+    return [held, *(one for each in objectives.objectives for one in _judged(each, measured))]
+
+
+def _judged(objective: Objective, measured: Measured) -> Iterator[Judged]:
+    found = [one for one in measured.operations if fnmatchcase(one.name, objective.operation)]
+    results = _results([one for one in found if one.requests])
+    for what, target in _limits(objective).items():
+        if target is not None:
+            result = results.get(what)
+            met = result is not None and result <= target
+            name = "all" if objective.operation == "*" else objective.operation
+            yield Judged(f"{name} {what}, at most", target, _rounded(result), met)
+
+
+def _limits(objective: Objective) -> Mapping[str, float | None]:
+    limits = msgspec.structs.asdict(objective)
+    del limits["operation"]
+    return limits
+
+
+def _results(found: Iterable[Operation]) -> dict[str, float]:
+    """Return what all the operations that an objective is for kept to: the worst of each."""
+    operations = list(found)
+    if not operations:
+        return {}
+    requests = sum(one.requests for one in operations)
+    return {
+        "p95_ms": max(one.p95_ms for one in operations),
+        "p99_ms": max(one.p99_ms for one in operations),
+        "failure_percent": 100 * sum(one.failures for one in operations) / requests,
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

@@ -1,0 +1,182 @@
+"""Whole runs of Locust, in processes of their own: on the real API, and on one that is not it."""
+
+import http.server
+import json
+import os
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from broker.certificates import Authority
+from loadtest.command import locust_command, locust_environment
+from loadtest.objectives import Judged
+from loadtest.settings import LoadtestSettings
+from stack.local import LocalStack
+from stack.process import ROOMS
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def told(tmp_path: Path, **settings: str) -> dict[str, str]:
+    ours = {"READERS": "10", "DURATION_SECONDS": "4", "RESULTS_DIR": str(tmp_path / "results")}
+    return {f"LOADTEST_{name}": text for name, text in {**ours, **settings}.items()}
+
+
+def run(environment: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command or [sys.executable, "-m", "loadtest", "run"],
+        cwd=ROOMS,
+        env=locust_environment(os.environ, environment),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def verdict(tmp_path: Path) -> dict[str, Judged]:
+    rows = json.loads((tmp_path / "results" / "verdict.json").read_text())
+    return {row["objective"]: Judged(**row) for row in rows}
+
+
+def pipeline(local: LocalStack) -> str:
+    """Start all that a reader asks for, and return the API's address."""
+    local.start_broker()
+    local.start_ingest()
+    api = local.start_api()
+    local.start_fleet("demo", devices=10)
+    return api.url
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_a_run_on_the_real_api_meets_its_objectives(
+    local: LocalStack, tmp_path: Path, processes: str
+) -> None:
+    objectives = tmp_path / "objectives.toml"
+    objectives.write_text('[[objectives]]\noperation = "*"\nfailure_percent = 0\n')
+    environment = told(tmp_path, TARGET=pipeline(local), OBJECTIVES=str(objectives))
+
+    done = run({**environment, "LOADTEST_PROCESSES": processes})
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(one.met for one in verdict(tmp_path).values())
+    assert "every objective was met" in done.stdout
+    left = {path.name for path in (tmp_path / "results").iterdir()}
+    assert {"report.html", "stats_stats.csv", "stats.json", "verdict.json"} <= left
+    asked = {row["name"] for row in json.loads((tmp_path / "results" / "stats.json").read_text())}
+    assert {"devices", "device latest"} <= asked
+
+
+def test_a_missed_objective_is_told_and_is_exit_code_1(local: LocalStack, tmp_path: Path) -> None:
+    objectives = tmp_path / "objectives.toml"
+    objectives.write_text('[[objectives]]\noperation = "device latest"\np95_ms = 0.001\n')
+
+    done = run(told(tmp_path, TARGET=pipeline(local), OBJECTIVES=str(objectives)))
+
+    assert done.returncode == 1
+    assert not verdict(tmp_path)["device latest p95_ms, at most"].met
+    assert "1 objectives missed" in done.stdout
+
+
+def test_a_target_that_is_too_slow_for_the_rate_does_not_pass(tmp_path: Path) -> None:
+    with api_of_another_kind(seconds=0.5) as target:
+        done = run(told(tmp_path, TARGET=target, READER_RATE="10"))
+
+    assert done.returncode == 1
+    held = verdict(tmp_path)["rate_percent, at least"]
+    assert held.result is not None
+    assert held.result < 50
+
+
+def test_a_key_that_is_not_known_is_one_line(tmp_path: Path) -> None:
+    with api_of_another_kind(status=401) as target:
+        done = run(told(tmp_path, TARGET=target))
+
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "says 401: LOADTEST_API_KEY_FILE names the file of a key" in done.stderr
+
+
+def test_an_authority_that_did_not_sign_is_one_line(tmp_path: Path) -> None:
+    authority, other = Authority.make("ours"), Authority.make("another")
+    with api_of_another_kind(authority=authority) as target:
+        done = run(told(tmp_path, TARGET=target, CA_FILE=ca_file(tmp_path, other)))
+
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "its certificate is not trusted" in done.stderr
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_users_ask_only_whom_they_trust(tmp_path: Path, trusted: bool) -> None:
+    """Locust's own client would believe any certificate; what is checked first is passed over."""
+    authority, other = Authority.make("ours"), Authority.make("another")
+    file = ca_file(tmp_path, authority if trusted else other)
+    with api_of_another_kind(authority=authority) as target:
+        environment = told(tmp_path, TARGET=target, CA_FILE=file)
+        run(environment, *locust_command(LoadtestSettings.load(environment)))
+
+    rows = json.loads((tmp_path / "results" / "stats.json").read_text())
+    asked, failed = (sum(row[what] for row in rows) for what in ("num_requests", "num_failures"))
+    assert asked >= 10
+    assert failed == (0 if trusted else asked)
+
+
+def ca_file(tmp_path: Path, authority: Authority) -> str:
+    path = tmp_path / "ca.pem"
+    path.write_text(authority.certificate_pem)
+    return str(path)
+
+
+@contextmanager
+def api_of_another_kind(
+    *, status: int = 200, seconds: float = 0.0, authority: Authority | None = None
+) -> Iterator[str]:
+    """Serve one answer to everything: late, refusing, or over TLS; none of it a healthy API's."""
+    gate = threading.Event()
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            gate.wait(seconds)
+            body = b'{"devices": [{"device": "d1"}]}'
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_given: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        server.daemon_threads = True
+        server.handle_error = lambda *_given: None  # type: ignore[method-assign]
+        if authority is not None:
+            server.socket = _server_context(authority).wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http{'s' if authority else ''}://127.0.0.1:{server.server_port}"
+        finally:
+            gate.set()
+            server.shutdown()
+            thread.join()
+
+
+def _server_context(authority: Authority) -> ssl.SSLContext:
+    issued = authority.issue_server(["127.0.0.1"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.TemporaryDirectory() as folder:
+        certificate, key = Path(folder, "certificate"), Path(folder, "key")
+        certificate.write_text(issued.certificate_pem)
+        key.write_text(issued.key_pem)
+        context.load_cert_chain(certificate, key)
+    return context

@@ -1,0 +1,80 @@
+"""The load tests' command line: errors in one line, before anything is asked of anybody."""
+
+import socket
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from loadtest.__main__ import application
+from loadtest.command import locust_command, locust_environment
+from loadtest.settings import LoadtestSettings
+
+
+def invoke(*arguments: str, **told: str) -> Result:
+    environment = {f"LOADTEST_{name}": text for name, text in told.items()}
+    return CliRunner().invoke(application, arguments, env=environment)
+
+
+def assert_refused(result: Result, said: str) -> None:
+    assert result.exit_code == 2
+    assert result.stderr.startswith("loadtest: ")
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"READERS": "many"}, "LOADTEST_READERS='many': a whole number from 0 to 100000"),
+        ({"READERS": "0"}, "LOADTEST_READERS='0': there is nobody"),
+        ({"DURATION_SECONDS": "0"}, "LOADTEST_DURATION_SECONDS='0'"),
+        ({"TARGET": "localhost:8080"}, "LOADTEST_TARGET='localhost:8080'"),
+        ({"TARGET": "http://localhost/x"}, "LOADTEST_TARGET='http://localhost/x'"),
+        ({"CA_FILE": "gone.pem"}, "LOADTEST_CA_FILE='gone.pem': No such file"),
+        ({"API_KEY_FILE": "gone"}, "LOADTEST_API_KEY_FILE='gone': cannot be read"),
+        ({"OBJECTIVES": "gone.toml"}, "gone.toml: cannot be read"),
+    ],
+)
+def test_a_bad_setting_is_one_line(told: dict[str, str], said: str) -> None:
+    assert_refused(invoke("run", **told), said)
+
+
+def test_a_ca_file_without_a_certificate_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    path.write_text("nothing")
+
+    assert_refused(invoke("run", CA_FILE=str(path)), f"LOADTEST_CA_FILE='{path}': no certificate")
+
+
+def test_a_target_where_nobody_answers_is_named() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        target = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+
+        assert_refused(invoke("run", TARGET=target), f"LOADTEST_TARGET='{target}': does not answer")
+
+
+def test_check_tells_what_is_in_a_file_or_what_is_wrong_with_it(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.toml"
+    bad.write_text("[run]\nrate_percent = -1\n")
+
+    assert "latest" in invoke("check").stdout
+    assert_refused(invoke("check", str(bad)), f"{bad}: ")
+
+
+def test_locust_is_told_by_us_alone() -> None:
+    environment = {"LOCUST_HEADLESS": "false", "LOADTEST_READERS": "5", "PATH": "/bin"}
+
+    assert locust_environment(environment, {"LOADTEST_TARGET": "http://a"}) == {
+        "LOADTEST_READERS": "5",
+        "PATH": "/bin",
+        "LOADTEST_TARGET": "http://a",
+    }
+
+
+def test_the_key_is_on_no_command_line() -> None:
+    told = LoadtestSettings.load({"LOADTEST_API_KEY": "dnyt_secret"})
+
+    assert not any("dnyt_secret" in argument for argument in locust_command(told))

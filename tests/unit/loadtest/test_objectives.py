@@ -1,0 +1,90 @@
+"""Objectives: what a file may say, and when a run has met them."""
+
+from pathlib import Path
+
+import pytest
+
+from loadtest import ObjectivesError
+from loadtest.objectives import SHIPPED, Judged, Measured, Operation, judge, read_objectives
+
+LATEST = Operation("latest", requests=1_000, failures=0, p95_ms=20, p99_ms=45)
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "objectives.toml"
+    path.write_text(text)
+    return path
+
+
+def judged(tmp_path: Path, text: str, *operations: Operation, rate: float | None = 100) -> Judged:
+    """Return what becomes of the one objective of a file."""
+    found = read_objectives(written(tmp_path, f"[[objectives]]\n{text}"))
+    return judge(found, Measured(list(operations), rate))[-1]
+
+
+def test_those_that_come_along_can_be_read() -> None:
+    assert read_objectives(SHIPPED).run.rate_percent >= 90
+
+
+def test_an_objective_is_met_up_to_its_target(tmp_path: Path) -> None:
+    text = 'operation = "latest"\np95_ms = {}'
+
+    assert judged(tmp_path, text.format(20), LATEST).met
+    assert not judged(tmp_path, text.format(19.9), LATEST).met
+
+
+def test_what_was_not_measured_was_not_met(tmp_path: Path) -> None:
+    silent = Operation("silent", requests=0, failures=0, p95_ms=0, p99_ms=0)
+
+    for name in ("nothing like it", "silent"):
+        found = judged(tmp_path, f'operation = "{name}"\np99_ms = 100', LATEST, silent)
+        assert (found.result, found.met) == (None, False)
+
+
+def test_of_several_operations_the_worst_counts_and_their_failures_add_up(tmp_path: Path) -> None:
+    raw = Operation("range raw", requests=300, failures=3, p95_ms=80, p99_ms=90)
+    mean = Operation("range mean", requests=100, failures=1, p95_ms=30, p99_ms=200)
+
+    slow = judged(tmp_path, 'operation = "range*"\np99_ms = 150', raw, mean, LATEST)
+    failed = judged(tmp_path, 'operation = "range*"\nfailure_percent = 1', raw, mean, LATEST)
+
+    assert (slow.result, slow.met) == (200, False)
+    assert (failed.result, failed.met) == (1.0, True)
+
+
+@pytest.mark.parametrize(("rate", "met"), [(95.0, True), (94.9, False), (None, False)])
+def test_a_run_that_could_not_hold_its_rate_never_passes(rate: float | None, met: bool) -> None:
+    held = judge(read_objectives(SHIPPED), Measured([LATEST], rate))[0]
+
+    assert (held.objective, held.met) == ("rate_percent, at least", met)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "objectives"),
+        ("objectives = []", "objectives: Expected `array` of length >= 1"),
+        ("[[objectives]]\np95_ms = 1", "objectives[0]: Object missing required field `operation`"),
+        ('[[objectives]]\noperation = "x"', "objectives[0]: sets no p95_ms, p99_ms or"),
+        ('[[objectives]]\noperation = "x"\np95_ms = 0', "objectives[0].p95_ms: Expected `float` >"),
+        ('[[objectives]]\noperation = "x"\np50_ms = 9', "unknown field `p50_ms`"),
+        ("[run]\nrate_percent = 101\n", "objectives"),
+        ("[[objectives\n", "line 1"),
+    ],
+)
+def test_a_mistake_is_one_line_with_the_file_and_the_key(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    path = written(tmp_path, text)
+
+    with pytest.raises(ObjectivesError) as caught:
+        read_objectives(path)
+
+    assert str(caught.value).startswith(f"{path}: ")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ObjectivesError, match=r"nowhere\.toml: cannot be read: No such file"):
+        read_objectives(tmp_path / "nowhere.toml")
