@@ -6,7 +6,10 @@ from pathlib import Path
 from flask import Request, current_app, request
 
 from api import key_file
+from api.cors import Origins
+from api.ends import on_end
 from api.figures import Figures
+from api.gates import KeyShares
 from api.key_file import KeyFile
 from api.keys import KeyEntry, Scope
 from api.openapi.declaration import declaration_of
@@ -22,6 +25,7 @@ _GUARDED_PATH = "/v1"
 
 def check_settings(settings: ApiSettings) -> None:
     """Raise SettingError where the API would be open to others by oversight, or to nobody."""
+    Origins(settings.cors_origins)
     if settings.keys_file:
         if settings.open:
             raise SettingError("API_OPEN and API_KEYS_FILE are both set: keep one of them")
@@ -51,6 +55,7 @@ class Access:
     def __init__(self, settings: ApiSettings, figures: Figures) -> None:
         self._keys = KeyFile(Path(settings.keys_file)) if settings.keys_file else None
         self._figures = figures
+        self._shares = KeyShares(figures, settings.max_key_requests)
 
     def is_known(self) -> bool:
         """Whether the one who asks may be told more than a stranger."""
@@ -68,6 +73,8 @@ class Access:
             self._figures.count_refusal("scope")
             raise NotAllowed(f"This key has not the scope {scope!r}.", scope)
         self._check_devices(entry, scope)
+        if self._shares.take(entry.id):
+            on_end(request.environ, lambda: self._shares.give_back(entry.id))
 
     def _check_devices(self, entry: KeyEntry, scope: Scope) -> None:
         # A route over many devices would have to leave some out: such a key has no use of it yet.

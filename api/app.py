@@ -1,31 +1,61 @@
 """The application factory: nothing is connected or opened here."""
 
 import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
+from structlog import contextvars
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from api import problems
 from api.access import Access
 from api.answers import with_headers
 from api.cache import AnswerCache
+from api.cors import Origins
 from api.drain import Drain
+from api.ends import with_ends
 from api.figures import Figures
 from api.gaps import GapWatch
+from api.gates import Gates
 from api.questions import Questions
 from api.readiness_log import ReadinessLog
+from api.request_ids import HEADER as REQUEST_ID
+from api.request_ids import request_id
 from api.room import EXTENSION, Room, room
 from api.routes import delivery, devices, document, fleet, health, latest, page, readings
 from api.settings import ApiSettings
 from api.status_board import StatusBoard
+from api.transfer import compressed, tagged
 from telemetry.store import Store
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 _BLUEPRINTS = (devices, latest, readings, fleet, delivery, health, document, page)
 _LARGEST_BODY_BYTES = 65_536
 
 
+class Api(Flask):
+    """Flask with ends (api/ends.py); its own answer to OPTIONS has one order and no body."""
+
+    def wsgi_app(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Answer a request, and do what is to be done when it has ended."""
+        return with_ends(super().wsgi_app)(environ, start_response)
+
+    def make_default_options_response(self) -> Response:
+        """Answer an OPTIONS that no view takes."""
+        allowed = super().make_default_options_response().allow
+        response = Response(status=204, headers={"Allow": ", ".join(sorted(allowed))})
+        del response.headers["Content-Type"]
+        return response
+
+
 def create_app(settings: ApiSettings, store: Store, board: StatusBoard) -> Flask:
     """Return the API over a store and a board of device states."""
-    app = Flask("api", static_url_path="/static")
+    app = Api("api", static_url_path="/static")
     app.url_map.merge_slashes = False  # a redirect would be the one answer that is no problem+json
     app.config.update(MAX_CONTENT_LENGTH=_LARGEST_BODY_BYTES, SEND_FILE_MAX_AGE_DEFAULT=0)
     app.extensions[EXTENSION] = _room(settings, store, board)
@@ -33,8 +63,9 @@ def create_app(settings: ApiSettings, store: Store, board: StatusBoard) -> Flask
         app.register_blueprint(module.blueprint)
     problems.register(app)
     app.before_request(_start)
-    app.before_request(_check_access)
+    app.before_request(_check)
     app.after_request(_finish)
+    app.teardown_request(_forget)
     return app
 
 
@@ -45,20 +76,42 @@ def _room(settings: ApiSettings, store: Store, board: StatusBoard) -> Room:
         max_answers=settings.max_cached_answers,
         wait_seconds=settings.store_timeout_seconds,
     )
-    questions, access = Questions(store, cache, figures), Access(settings, figures)
+    gates = Gates(
+        figures,
+        places=settings.threads,
+        queue=settings.max_waiting,
+        wait_seconds=settings.store_timeout_seconds,
+    )
+    questions = Questions(store, cache, figures, gates)
+    access, origins = Access(settings, figures), Origins(settings.cors_origins)
     gaps = GapWatch(store, board, settings.gaps_interval_seconds)
-    return Room(settings, questions, board, figures, cache, access, Drain(), ReadinessLog(), gaps)
+    return Room(
+        settings, questions, board, figures, cache, access, origins, Drain(), ReadinessLog(), gaps
+    )
 
 
 def _start() -> None:
     g.started = time.perf_counter()
+    g.request_id = request_id(request.headers.get(REQUEST_ID))
+    contextvars.bind_contextvars(request_id=g.request_id)
 
 
-def _check_access() -> None:
+def _check() -> None:
+    if request.url_rule is not None and room().origins.is_preflight(request):
+        return  # a browser asks without a key whether it may ask with one
     room().access.check()
+    if (request.content_length or 0) > _LARGEST_BODY_BYTES:
+        raise RequestEntityTooLarge
 
 
 def _finish(response: Response) -> Response:
+    response = compressed(tagged(response, request), request)
+    response = room().origins.with_headers(response, request)
+    response.headers[REQUEST_ID] = g.request_id
     route = request.blueprint or ("static" if request.endpoint == "static" else "none")
     room().figures.count_request(route, response.status_code, time.perf_counter() - g.started)
     return with_headers(response)
+
+
+def _forget(_error: BaseException | None) -> None:
+    contextvars.unbind_contextvars("request_id")

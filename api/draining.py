@@ -6,10 +6,11 @@ from types import FrameType
 from typing import Any
 
 from gunicorn.http.message import Request
-from gunicorn.workers.gthread import ThreadWorker
+
+from api.malformed import MalformedWorker
 
 
-class DrainingWorker(ThreadWorker):  # type: ignore[misc]
+class DrainingWorker(MalformedWorker):
     """gunicorn's threaded worker, with a time between SIGTERM and the stop.
 
     For the drain's time it accepts and answers as before, but for `/readyz` and

@@ -12,7 +12,7 @@ from telemetry.metrics import Sample
 
 SERVICE = "api"
 
-Refusal = Literal["missing", "unknown", "scope", "device"]
+Refusal = Literal["missing", "unknown", "scope", "device", "busy"]
 
 Answer = TypeVar("Answer")
 
@@ -36,7 +36,7 @@ class Figures:
             self._request_seconds[route] += seconds
 
     def count_refusal(self, reason: Refusal) -> None:
-        """Count a request that was refused for its key, or for want of one."""
+        """Count a request that was refused for its key, for want of one, or as one too many."""
         with self._lock:
             self._refusals[reason] += 1
 
@@ -66,7 +66,12 @@ class Figures:
             yield Sample("request_seconds", total, "Time spent on them.", {"route": route})
         for reason in get_args(Refusal):
             count, labels = refusals.get(reason, 0), {"reason": reason}
-            yield Sample("refused_requests", count, "Refused for want of a key.", labels)
+            yield Sample(
+                "refused_requests",
+                count,
+                "Refused unanswered: for the key, or as too many.",
+                labels,
+            )
         yield Sample("store_queries", self._store_queries, "Questions put to the store.")
         yield Sample("store_failures", self._store_failures, "Questions that the store failed.")
         yield Sample("store_seconds", self._store_seconds, "Time spent waiting for the store.")

@@ -5,7 +5,7 @@ from http import HTTPStatus
 import msgspec
 from flask import Flask, Response
 from msgspec import UNSET, Struct, UnsetType
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from telemetry import log
 from telemetry.store import StoreError, StoreThrottled, StoreTooSlow
@@ -37,6 +37,7 @@ class Problem(Exception):
         name: str = "",
         parameter: str | None = None,
         challenge: str | None = None,
+        retry_after_seconds: float | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -44,6 +45,7 @@ class Problem(Exception):
         self.type = f"urn:denyut:problem:{name}" if name else "about:blank"
         self.parameter = parameter
         self.challenge = challenge
+        self.retry_after_seconds = retry_after_seconds
 
 
 class BadParameter(Problem):
@@ -88,6 +90,8 @@ def problem_response(problem: Problem) -> Response:
     response = Response(msgspec.json.encode(details), problem.status, content_type=CONTENT_TYPE)
     if problem.challenge is not None:
         response.headers["WWW-Authenticate"] = problem.challenge
+    if problem.retry_after_seconds is not None:
+        response.headers["Retry-After"] = str(max(1, round(problem.retry_after_seconds)))
     return response
 
 
@@ -102,24 +106,20 @@ def register(app: Flask) -> None:
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
     response = problem_response(Problem(status, error.description or HTTPStatus(status).phrase))
-    # What a status brings along, such as Allow with 405, stays.
-    for name, value in error.get_headers():
-        if name.lower() != "content-type":
-            response.headers[name] = value
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
     return response
 
 
 def _store(error: StoreError) -> Response:
     # The store's own words may hold paths and addresses: they are for the log.
     _log.warning("store does not answer", reason=str(error))
-    if isinstance(error, StoreTooSlow):
-        problem = Problem(504, "The store took too long to answer.", name="store-too-slow")
-    else:
-        problem = Problem(503, "The store does not answer now.", name="store-unavailable")
-    response = problem_response(problem)
     after = error.retry_after_seconds if isinstance(error, StoreThrottled) else _RETRY_AFTER_SECONDS
-    response.headers["Retry-After"] = str(max(1, round(after)))
-    return response
+    if isinstance(error, StoreTooSlow):
+        status, detail, name = 504, "The store took too long to answer.", "store-too-slow"
+    else:
+        status, detail, name = 503, "The store does not answer now.", "store-unavailable"
+    return problem_response(Problem(status, detail, name=name, retry_after_seconds=after))
 
 
 def _unforeseen(error: Exception) -> Response:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from api.cache import AnswerCache
 from api.figures import Figures
+from api.gates import Gate, Gates
 from telemetry.reading import Reading
 from telemetry.store import (
     Aggregate,
@@ -40,10 +41,11 @@ class Aggregation(Struct, frozen=True):
 class Questions:
     """The questions that routes ask; every method raises StoreError."""
 
-    def __init__(self, store: Store, cache: AnswerCache, figures: Figures) -> None:
+    def __init__(self, store: Store, cache: AnswerCache, figures: Figures, gates: Gates) -> None:
         self._store = store
         self._cache = cache
         self._figures = figures
+        self._gates = gates
 
     def once(self, question: str, *given: object, ask: Callable[[], Answer]) -> Answer:
         """Return the answer to a question, put together only once by all who ask it now."""
@@ -52,7 +54,7 @@ class Questions:
     def check(self) -> str | None:
         """Return what is wrong with the store, or None."""
         try:
-            self._ask("check", ask=self._store.check)
+            self.once("check", ask=lambda: self._figures.timed(self._store.check))
         except Exception as error:  # noqa: BLE001 - whatever is wrong, it is the word to give
             return str(error)
         return None
@@ -94,8 +96,11 @@ class Questions:
         after: Position | None = None,
     ) -> list[Reading]:
         """Return readings as they are stored; uncached, as `once` caches what is made of them."""
-        return self._figures.timed(
-            lambda: self._store.readings(selection, limit=limit, descending=descending, after=after)
+        return self._at(
+            self._gates.ranges,
+            lambda: self._store.readings(
+                selection, limit=limit, descending=descending, after=after
+            ),
         )
 
     def aggregate(
@@ -108,7 +113,8 @@ class Questions:
         after: Position | None = None,
     ) -> Aggregated:
         """Return readings, aggregated over intervals; uncached, as `readings`."""
-        return self._figures.timed(
+        return self._at(
+            self._gates.ranges,
             lambda: self._store.aggregate(
                 selection,
                 every_ms=aggregation.every_ms,
@@ -116,7 +122,7 @@ class Questions:
                 limit=limit,
                 descending=descending,
                 after=after,
-            )
+            ),
         )
 
     def sequence_counts(self) -> list[SequenceCount]:
@@ -124,4 +130,8 @@ class Questions:
         return self._ask("sequence_counts", ask=lambda: list(self._store.sequence_counts()))
 
     def _ask(self, question: str, *given: object, ask: Callable[[], Answer]) -> Answer:
-        return self.once(question, *given, ask=lambda: self._figures.timed(ask))
+        return self.once(question, *given, ask=lambda: self._at(self._gates.others, ask))
+
+    def _at(self, gate: Gate, ask: Callable[[], Answer]) -> Answer:
+        with gate.place():
+            return self._figures.timed(ask)

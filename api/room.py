@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from api.access import Access
 from api.cache import AnswerCache
+from api.cors import Origins
 from api.drain import Drain
 from api.figures import Figures
 from api.gaps import GapWatch
@@ -33,6 +34,7 @@ class Room(Struct, frozen=True):
     figures: Figures
     cache: AnswerCache
     access: Access
+    origins: Origins
     drain: Drain
     readiness_log: ReadinessLog
     gaps: GapWatch

@@ -40,7 +40,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             else f"{host}:{self._settings.http_port}",
             "workers": 1,
             "worker_class": DrainingWorker,
-            "threads": self._settings.threads,
+            "threads": self._settings.server_threads,
             "keepalive": _KEEPALIVE_SECONDS,
             # For how long the worker is waited for: one second more than it takes at most.
             "graceful_timeout": math.ceil(self._settings.drain_seconds) + self.finish_seconds + 1,

@@ -9,6 +9,8 @@ from telemetry.settings import Secret
 from telemetry.store.settings import StoreSettings
 from telemetry.tls import CaFile, CertificateFile, KeyFile
 
+_SPARE_THREADS = 16
+
 
 class ApiSettings(StoreSettings, frozen=True, kw_only=True):
     """What the API can be told; in the environment each has the prefix `API_`."""
@@ -47,8 +49,33 @@ class ApiSettings(StoreSettings, frozen=True, kw_only=True):
         ),
     ] = 3.0
     threads: Annotated[
-        int, Meta(ge=1, le=128, description="how many requests are answered at once")
+        int, Meta(ge=1, le=128, description="how many questions the store is asked at once")
     ] = 8
+    max_waiting: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000,
+            description="how many questions wait while `API_THREADS` others are with the store; "
+            "more are refused with 429",
+        ),
+    ] = 16
+    max_key_requests: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000,
+            description="how many requests of one key are in progress at once, more are refused "
+            "with 429; 0: any number",
+        ),
+    ] = 0
+    cors_origins: Annotated[
+        str,
+        Meta(
+            description="the origins whose pages may ask, as `https://example.org`, separated by "
+            "commas; `*` is any, and without one only the API's own page may"
+        ),
+    ] = ""
     broker_host: Annotated[str, Meta(description="the MQTT broker's address")] = "127.0.0.1"
     broker_port: Annotated[int, Meta(ge=1, le=65_535, description="the MQTT broker's port")] = 1883
     tls_ca_file: CaFile = ""
@@ -93,3 +120,10 @@ class ApiSettings(StoreSettings, frozen=True, kw_only=True):
     max_devices: Annotated[
         int, Meta(ge=1, le=10_000_000, description="how many devices' states are kept")
     ] = 100_000
+
+    @property
+    def server_threads(self) -> int:
+        """How many requests the server takes at once: those with the store, those that wait (each
+        at either gate, api/gates.py), and some more, so that refusals and health never wait.
+        """
+        return 2 * (self.threads + self.max_waiting) + _SPARE_THREADS

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, Response
 
 from api import key_file
 from api.access import check_settings
@@ -138,6 +138,23 @@ def test_a_key_that_lacks_the_scope_is_403(client: Client, make: MakeKey) -> Non
     response = client.get("/v1/fleet", headers=make("command", "admin"))
     assert problem(response, 403)["type"] == "urn:denyut:problem:not-allowed"
     assert 'error="insufficient_scope", scope="read"' in response.headers["WWW-Authenticate"]
+
+
+def test_a_key_has_its_share_of_requests_at_once_until_they_have_ended(
+    store_url: str, written: Store, make: MakeKey, keys_file: Path
+) -> None:
+    assert written.series() == []
+    settings = ApiSettings(store_url=store_url, keys_file=str(keys_file), max_key_requests=1)
+    app = create_app(settings, open_store(settings, read_only=True), StatusBoard(9))
+    app.add_url_rule("/v1/rows", view_func=lambda: Response(iter(["a", "b"])))
+    client, mine, other = app.test_client(), make("read"), make("read")
+    reading_it = client.get("/v1/rows", headers=mine, buffered=False)
+    refused = client.get("/v1/fleet", headers=mine)
+    assert problem(refused, 429)["type"] == "urn:denyut:problem:too-busy"
+    assert refused.headers["Retry-After"] == "1"
+    assert client.get("/v1/fleet", headers=other).status_code == 200
+    reading_it.close()
+    assert client.get("/v1/fleet", headers=mine).status_code == 200
 
 
 def test_a_view_may_need_another_scope(client: Client, make: MakeKey) -> None:

@@ -162,12 +162,12 @@ def test_the_pages_of_a_range_put_together_are_the_whole(
     client: Client, start_ms: int, path: str, more: dict[str, str], order: str
 ) -> None:
     question = {**more, "start": rfc3339(start_ms), "fields": "t,u", "order": order}
-    whole = client.get(path, query_string={**question, "limit": "1000"}).json
+    whole = client.get(path, query_string={**question, "limit": "1000"}).get_json()
     assert (whole["truncated"], whole["next"]) == (False, None)
 
     found, response = [], client.get(path, query_string={**question, "limit": "7"})
     while True:
-        page = response.json
+        page = response.get_json()
         found += page["readings"]
         if page["next"] is None:
             break
@@ -186,7 +186,7 @@ def test_a_relative_range_stays_what_it_was_on_the_first_page(
     assert start_ms
     first = get("/v1/readings", start="-1h", device="d1", measurement="weather", limit=50)
     written.write([reading("d1", start_ms + 600_000 + n, 100 + n) for n in range(5)])
-    second = client.get(first["next"]).json
+    second = client.get(first["next"]).get_json()
     assert (second["start"], second["stop"]) == (first["start"], first["stop"])
     assert all(one["time"] < first["stop"] for one in second["readings"])
 
