@@ -23,7 +23,18 @@ from api.readiness_log import ReadinessLog
 from api.request_ids import HEADER as REQUEST_ID
 from api.request_ids import request_id
 from api.room import EXTENSION, Room, room
-from api.routes import delivery, devices, document, fleet, health, latest, page, readings
+from api.routes import (
+    delivery,
+    devices,
+    document,
+    fleet,
+    health,
+    latest,
+    measurements,
+    page,
+    readings,
+    sites,
+)
 from api.settings import ApiSettings
 from api.status_board import StatusBoard
 from api.transfer import compressed, tagged
@@ -32,7 +43,18 @@ from telemetry.store import Store
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-_BLUEPRINTS = (devices, latest, readings, fleet, delivery, health, document, page)
+_BLUEPRINTS = (
+    devices,
+    sites,
+    measurements,
+    latest,
+    readings,
+    fleet,
+    delivery,
+    health,
+    document,
+    page,
+)
 _LARGEST_BODY_BYTES = 65_536
 
 

@@ -40,10 +40,13 @@ class AnswerCache:
         self._answers: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
         self._asking: dict[Hashable, Future[Any]] = {}
 
-    def get(self, question: Hashable, ask: Callable[[], Answer]) -> Answer:
+    def get(
+        self, question: Hashable, ask: Callable[[], Answer], *, keep_seconds: float = 0.0
+    ) -> Answer:
         """Return the answer to a question, asking only if nobody else does or just did.
 
-        Raises what `ask` raises, and StoreTooSlow after `wait_seconds` of waiting for another's.
+        Where answers are kept at all, this one is for at least `keep_seconds`. Raises what `ask`
+        raises, and StoreTooSlow after `wait_seconds` of waiting for another's.
         """
         with self._lock:
             kept: tuple[float, Answer] | None = self._answers.get(question)
@@ -57,9 +60,17 @@ class AnswerCache:
                 asking = self._asking[question] = Future()
             else:
                 self.joined += 1
-        return self._ask(question, ask, asking) if asked is None else self._wait(asked)
+        if asked is None:
+            return self._ask(question, ask, asking, keep_seconds)
+        return self._wait(asked)
 
-    def _ask(self, question: Hashable, ask: Callable[[], Answer], asking: Future[Answer]) -> Answer:
+    def _ask(
+        self,
+        question: Hashable,
+        ask: Callable[[], Answer],
+        asking: Future[Answer],
+        keep_seconds: float,
+    ) -> Answer:
         started = self._clock()
         try:
             answer = ask()
@@ -67,7 +78,8 @@ class AnswerCache:
             self._end(question)
             asking.set_exception(error)
             raise
-        self._keep(question, answer, self._clock() - started)
+        took_seconds = self._clock() - started
+        self._keep(question, answer, max(keep_seconds, _PAUSE_FACTOR * took_seconds))
         asking.set_result(answer)
         return answer
 
@@ -77,8 +89,8 @@ class AnswerCache:
         except TimeoutError as error:
             raise StoreTooSlow(f"no answer within {self._wait_seconds} s") from error
 
-    def _keep(self, question: Hashable, answer: object, took_seconds: float) -> None:
-        keep_seconds = max(self._keep_seconds, _PAUSE_FACTOR * took_seconds)
+    def _keep(self, question: Hashable, answer: object, at_least_seconds: float) -> None:
+        keep_seconds = max(self._keep_seconds, at_least_seconds)
         with self._lock:
             del self._asking[question]
             if self._keep_seconds > 0:

@@ -70,14 +70,29 @@ class NoParameters(Struct, frozen=True, forbid_unknown_fields=True):
     """Of a route that takes none."""
 
 
-class DevicesParameters(Struct, frozen=True, forbid_unknown_fields=True):
+class ListParameters(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How many of a list, and from where on."""
+
+    limit: Limit = 100
+    cursor: Cursor | None = None
+
+
+class SitesParameters(ListParameters, frozen=True, forbid_unknown_fields=True):
+    """Which sites: all."""
+
+
+class MeasurementsParameters(ListParameters, frozen=True, forbid_unknown_fields=True):
+    """Which measurements: of a site, or all."""
+
+    site: Site | None = None
+
+
+class DevicesParameters(ListParameters, frozen=True, forbid_unknown_fields=True):
     """Which devices: of a site, in a state, with names that begin so."""
 
     site: Site | None = None
     state: Literal["online", "offline", "unknown"] | None = None
     prefix: Prefix | None = None
-    limit: Limit = 100
-    cursor: Cursor | None = None
 
 
 class LatestParameters(Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,7 +1,8 @@
 """What the API asks the store: each question cached, timed, and the same for all who ask it."""
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from msgspec import Struct
@@ -18,10 +19,13 @@ from telemetry.store import (
     SequenceCount,
     Series,
     Store,
+    StoredField,
 )
 from telemetry.topics import OWN_SITE
 
 _MOST_FIGURES = 50_000
+_RATE_MS = 60_000
+_KEEP_RATES_SECONDS = 5.0  # what a minute holds changes little in that time
 
 Answer = TypeVar("Answer")
 
@@ -87,6 +91,16 @@ class Questions:
             ask=lambda: self._store.readings(selection, limit=_MOST_FIGURES, descending=True),
         )[::-1]
 
+    def rates(self) -> Mapping[str, float]:
+        """Return the readings per second of each device over the last minute, if it had any."""
+        return self._cache.get(
+            ("rates",), lambda: self._figures.timed(self._count), keep_seconds=_KEEP_RATES_SECONDS
+        )
+
+    def fields(self) -> list[StoredField]:
+        """Return the fields of all measurements, own figures among them."""
+        return self._ask("fields", ask=self._store.fields)
+
     def readings(
         self,
         selection: Selection,
@@ -128,6 +142,14 @@ class Questions:
     def sequence_counts(self) -> list[SequenceCount]:
         """Return how many readings of each boot of each device are stored."""
         return self._ask("sequence_counts", ask=lambda: list(self._store.sequence_counts()))
+
+    def _count(self) -> dict[str, float]:
+        now = now_ms()
+        found: Counter[str] = Counter()
+        for one in self._store.counts(now - _RATE_MS, now):
+            if one.site != OWN_SITE:
+                found[one.device] += one.count
+        return {device: round(count * 1_000 / _RATE_MS, 3) for device, count in found.items()}
 
     def _ask(self, question: str, *given: object, ask: Callable[[], Answer]) -> Answer:
         return self.once(question, *given, ask=lambda: self._at(self._gates.others, ask))

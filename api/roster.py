@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from api.quantities import Milliseconds, Time
+from api.quantities import Milliseconds, Rate, Time
 from api.status_board import DeviceStatus, QosLevel
 from api.times import rfc3339
 from telemetry.store import Series
@@ -29,7 +29,10 @@ class Device(Struct, frozen=True):
 
 
 class DeviceAnswer(Struct, frozen=True):
-    """A device; `lag_ms` is the age of its last reading at the time of the answer."""
+    """A device; `lag_ms` is the age of its last reading at the time of the answer.
+
+    `rate` is in readings per second, over the last minute.
+    """
 
     device: str
     site: str
@@ -41,6 +44,7 @@ class DeviceAnswer(Struct, frozen=True):
     measurements: tuple[str, ...]
     last_seen: Time | None
     lag_ms: Milliseconds | None
+    rate: Rate
 
 
 def roster(series: Iterable[Series], statuses: dict[str, DeviceStatus]) -> dict[str, Device]:
@@ -54,7 +58,7 @@ def roster(series: Iterable[Series], statuses: dict[str, DeviceStatus]) -> dict[
     }
 
 
-def device_answer(device: Device, now_ms: int) -> DeviceAnswer:
+def device_answer(device: Device, now_ms: int, rate: float) -> DeviceAnswer:
     """Return a device as it is answered."""
     status = device.status
     return DeviceAnswer(
@@ -68,6 +72,7 @@ def device_answer(device: Device, now_ms: int) -> DeviceAnswer:
         measurements=device.measurements,
         last_seen=_time(device.last_ms),
         lag_ms=None if device.last_ms is None else max(0, now_ms - device.last_ms),
+        rate=rate,
     )
 
 

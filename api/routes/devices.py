@@ -4,8 +4,10 @@ from flask import Blueprint, Response
 from msgspec import Struct
 
 from api.answers import json_response
+from api.cursors import with_link
 from api.openapi.declaration import declares
-from api.parameters import DevicesParameters, NoParameters, at_most, parameters
+from api.pages import page_of
+from api.parameters import DevicesParameters, NoParameters, parameters
 from api.quantities import Count
 from api.questions import now_ms
 from api.room import room
@@ -15,11 +17,12 @@ blueprint = Blueprint("devices", __name__, url_prefix="/v1/devices")
 
 
 class DevicesAnswer(Struct, frozen=True):
-    """The devices asked for, by name; `count` is how many there are, `truncated` if not all."""
+    """The devices asked for, by name; `count` is of all, `next` the path to the rest."""
 
     devices: list[DeviceAnswer]
     count: Count
     truncated: bool
+    next: str | None
 
 
 @blueprint.get("")
@@ -27,11 +30,12 @@ class DevicesAnswer(Struct, frozen=True):
 def devices() -> Response:
     """Answer with the devices of a site, in a state, with names that begin so."""
     asked = parameters(DevicesParameters)
-    limit = at_most("limit", asked.limit, room().settings.max_points)
     found = [device for device in room().devices().values() if _is_asked(device, asked)]
-    now = now_ms()
-    shown = [device_answer(device, now) for device in found[:limit]]
-    return json_response(DevicesAnswer(shown, len(found), len(found) > limit))
+    shown, path = page_of(found, lambda device: device.device, asked)
+    rates, now = room().questions.rates(), now_ms()
+    answers = [device_answer(one, now, rates.get(one.device, 0.0)) for one in shown]
+    answer = DevicesAnswer(answers, len(found), path is not None, path)
+    return with_link(json_response(answer), path)
 
 
 @blueprint.get("/<device>")
@@ -39,7 +43,9 @@ def devices() -> Response:
 def device(device: str) -> Response:
     """Answer with one device."""
     parameters(NoParameters)
-    return json_response(device_answer(room().device(device), now_ms()))
+    found = room().device(device)
+    rate = room().questions.rates().get(device, 0.0)
+    return json_response(device_answer(found, now_ms(), rate))
 
 
 def _is_asked(device: Device, asked: DevicesParameters) -> bool:

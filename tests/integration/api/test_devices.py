@@ -31,6 +31,7 @@ def test_a_device_is_answered_with_what_store_and_broker_know_of_it(
         "boot": "2023-11-14T22:13:20.000Z",
         "measurements": ["power", "weather"],
         "last_seen": rfc3339(now_ms),
+        "rate": 0.033,
     }
 
 
@@ -63,6 +64,112 @@ def test_a_limited_list_says_how_many_there_are(get: Asking, written: Store, now
     answer = get("/v1/devices", limit=2)
     assert names(answer) == ["d0", "d1"]
     assert (answer["count"], answer["truncated"]) == (5, True)
+
+
+def test_the_pages_of_the_devices_put_together_are_all_of_them(
+    client: Client, written: Store, now_ms: int
+) -> None:
+    written.write([reading(f"d{number}", now_ms) for number in range(7)])
+    written.write([reading("other", now_ms)])
+    found, path = [], "/v1/devices?prefix=d&limit=3"
+    while path:
+        response = client.get(path)
+        answer = response.get_json()
+        found.append(names(answer))
+        path = answer["next"]
+        assert response.headers.get("Link") == (f'<{path}>; rel="next"' if path else None)
+        assert answer["count"] == 7
+    assert found == [["d0", "d1", "d2"], ["d3", "d4", "d5"], ["d6"]]
+
+
+def test_a_cursor_of_other_devices_is_refused(client: Client, written: Store, now_ms: int) -> None:
+    written.write([reading(f"d{number}", now_ms) for number in range(7)])
+    path = client.get("/v1/devices?prefix=d&limit=3").get_json()["next"]
+    response = client.get(path.replace("prefix=d", "prefix=e"))
+    assert response.status_code == 400
+    assert response.get_json(force=True)["parameter"] == "cursor"
+
+
+def test_the_rate_of_a_device_is_over_the_last_minute(
+    get: Asking, written: Store, board: StatusBoard, now_ms: int
+) -> None:
+    written.write([reading("busy", now_ms - 500 * n, n) for n in range(400)])
+    written.write([reading("slow", now_ms - 10_000), reading("silent", now_ms - 120_000)])
+    tell(board, "told", b'{"state":"online"}')
+    rates = {one["device"]: one["rate"] for one in get("/v1/devices")["devices"]}
+    assert rates.pop("busy") == pytest.approx(2.0, abs=0.1)
+    assert rates == {"slow": 0.017, "silent": 0.0, "told": 0.0}
+
+
+def test_the_sites_are_listed_with_their_devices(
+    get: Asking, written: Store, board: StatusBoard, now_ms: int
+) -> None:
+    written.write([reading("a1", now_ms), reading("a2", now_ms - 5, measurement="power")])
+    written.write([reading("b1", now_ms, site="x"), own_figures("ingest", "i", now_ms, batches=1)])
+    tell(board, "a1", b'{"state":"online"}')
+    tell(board, "told", b'{"state":"offline"}', site="new")
+    answer = get("/v1/sites")
+    assert (answer["count"], answer["truncated"], answer["next"]) == (3, False, None)
+    assert answer["sites"] == [
+        {
+            "site": "hall",
+            "devices": 2,
+            "online": 1,
+            "offline": 0,
+            "unknown": 1,
+            "measurements": ["power", "weather"],
+            "last_seen": rfc3339(now_ms),
+        },
+        {
+            "site": "new",
+            "devices": 1,
+            "online": 0,
+            "offline": 1,
+            "unknown": 0,
+            "measurements": [],
+            "last_seen": None,
+        },
+        {
+            "site": "x",
+            "devices": 1,
+            "online": 0,
+            "offline": 0,
+            "unknown": 1,
+            "measurements": ["weather"],
+            "last_seen": rfc3339(now_ms),
+        },
+    ]
+    assert [one["site"] for one in get("/v1/sites", limit=1)["sites"]] == ["hall"]
+
+
+def test_the_measurements_are_listed_with_their_fields_and_units(
+    get: Asking, written: Store, now_ms: int
+) -> None:
+    written.write([reading("a1", now_ms, temperature=1.0, odd=True)])
+    written.write([reading("a2", now_ms, temperature=2.0, odd=1.0)])
+    written.write([reading("b1", now_ms, site="x", measurement="machine", state="idle")])
+    written.write([own_figures("ingest", "i", now_ms, batches=1)])
+    answer = get("/v1/measurements")
+    machine = {
+        "measurement": "machine",
+        "devices": 1,
+        "sites": ["x"],
+        "fields": [{"name": "state", "type": "text", "unit": None}],
+    }
+    assert (answer["count"], answer["truncated"], answer["next"]) == (2, False, None)
+    assert answer["measurements"] == [
+        machine,
+        {
+            "measurement": "weather",
+            "devices": 2,
+            "sites": ["hall"],
+            "fields": [
+                {"name": "odd", "type": "mixed", "unit": None},
+                {"name": "temperature", "type": "number", "unit": "Cel"},
+            ],
+        },
+    ]
+    assert get("/v1/measurements", site="x")["measurements"] == [machine]
 
 
 def test_our_own_figures_are_no_devices(get: Asking, written: Store, now_ms: int) -> None:

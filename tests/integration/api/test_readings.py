@@ -1,6 +1,8 @@
+from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
+from werkzeug.test import TestResponse
 
 from api.cursors import cursor_of
 from api.parameters import ReadingsParameters
@@ -162,12 +164,12 @@ def test_the_pages_of_a_range_put_together_are_the_whole(
     client: Client, start_ms: int, path: str, more: dict[str, str], order: str
 ) -> None:
     question = {**more, "start": rfc3339(start_ms), "fields": "t,u", "order": order}
-    whole = client.get(path, query_string={**question, "limit": "1000"}).get_json()
+    whole = json_of(client.get(path, query_string={**question, "limit": "1000"}))
     assert (whole["truncated"], whole["next"]) == (False, None)
 
     found, response = [], client.get(path, query_string={**question, "limit": "7"})
     while True:
-        page = response.get_json()
+        page = json_of(response)
         found += page["readings"]
         if page["next"] is None:
             break
@@ -186,7 +188,7 @@ def test_a_relative_range_stays_what_it_was_on_the_first_page(
     assert start_ms
     first = get("/v1/readings", start="-1h", device="d1", measurement="weather", limit=50)
     written.write([reading("d1", start_ms + 600_000 + n, 100 + n) for n in range(5)])
-    second = client.get(first["next"]).get_json()
+    second = json_of(client.get(first["next"]))
     assert (second["start"], second["stop"]) == (first["start"], first["stop"])
     assert all(one["time"] < first["stop"] for one in second["readings"])
 
@@ -263,6 +265,11 @@ def test_an_injected_query_is_refused_and_finds_no_row(
     response = client.get("/v1/readings", query_string={name: text})
     assert response.status_code == 400
     assert client.get(f"/v1/devices/{quote(text)}/readings").status_code == 404
+
+
+def json_of(response: TestResponse) -> Any:
+    assert response.status_code == 200, response.text
+    return response.get_json()
 
 
 def queries(client: Client) -> str:

@@ -38,6 +38,13 @@ def test_an_answer_is_kept_for_its_time_and_then_asked_again(
     assert (cache.hits, cache.misses) == (1, 2)
 
 
+def test_an_answer_may_ask_to_be_kept_for_longer(cache: AnswerCache, clock: Clock) -> None:
+    answers = iter(["first", "second"])
+    for pause_seconds, expected in ((0.0, "first"), (4.9, "first"), (0.2, "second")):
+        clock.seconds += pause_seconds
+        assert cache.get("q", lambda: next(answers), keep_seconds=5.0) == expected
+
+
 def test_a_slow_answer_is_kept_for_four_times_as_long_as_it_took(
     cache: AnswerCache, clock: Clock
 ) -> None:

@@ -1,0 +1,38 @@
+"""`/v1/sites`: which sites there are."""
+
+from collections.abc import Sequence
+
+from flask import Blueprint, Response
+from msgspec import Struct
+
+from api import inventory
+from api.answers import json_response
+from api.cursors import with_link
+from api.inventory import SiteAnswer
+from api.openapi.declaration import declares
+from api.pages import page_of
+from api.parameters import SitesParameters, parameters
+from api.quantities import Count
+from api.room import room
+
+blueprint = Blueprint("sites", __name__, url_prefix="/v1/sites")
+
+
+class SitesAnswer(Struct, frozen=True):
+    """The sites, by name; `count` is how many there are, `next` the path to the rest."""
+
+    sites: Sequence[SiteAnswer]
+    count: Count
+    truncated: bool
+    next: str | None
+
+
+@blueprint.get("")
+@declares("The sites, by name", parameters=SitesParameters, answers={200: SitesAnswer})
+def sites() -> Response:
+    """Answer with the sites that have devices."""
+    asked = parameters(SitesParameters)
+    found = inventory.sites(room().devices().values())
+    shown, path = page_of(found, lambda site: site.site, asked)
+    answer = SitesAnswer(shown, len(found), path is not None, path)
+    return with_link(json_response(answer), path)
