@@ -57,7 +57,8 @@ class AnswerCache:
             asked: Future[Answer] | None = self._asking.get(question)
             if asked is None:
                 self.misses += 1
-                asking = self._asking[question] = Future()
+                asking: Future[Answer] = Future()
+                self._asking[question] = asking
             else:
                 self.joined += 1
         if asked is None:
