@@ -94,7 +94,9 @@ class Questions:
     def rates(self) -> Mapping[str, float]:
         """Return the readings per second of each device over the last minute, if it had any."""
         return self._cache.get(
-            ("rates",), lambda: self._figures.timed(self._count), keep_seconds=_KEEP_RATES_SECONDS
+            ("rates",),
+            lambda: self._at(self._gates.others, self._count),
+            keep_seconds=_KEEP_RATES_SECONDS,
         )
 
     def fields(self) -> list[StoredField]:
