@@ -30,12 +30,11 @@ class DevicesAnswer(Struct, frozen=True):
 def devices() -> Response:
     """Answer with the devices of a site, in a state, with names that begin so."""
     asked = parameters(DevicesParameters)
-    found = [device for device in room().devices().values() if _is_asked(device, asked)]
-    shown, path = page_of(found, lambda device: device.device, asked)
+    page = page_of(lambda: _found(asked), lambda device: device.device, asked)
     rates, now = room().questions.rates(), now_ms()
-    answers = [device_answer(one, now, rates.get(one.device, 0.0)) for one in shown]
-    answer = DevicesAnswer(answers, len(found), path is not None, path)
-    return with_link(json_response(answer), path)
+    answers = [device_answer(one, now, rates.get(one.device, 0.0)) for one in page.items]
+    answer = DevicesAnswer(answers, page.count, page.next is not None, page.next)
+    return with_link(json_response(answer), page.next)
 
 
 @blueprint.get("/<device>")
@@ -46,6 +45,10 @@ def device(device: str) -> Response:
     found = room().device(device)
     rate = room().questions.rates().get(device, 0.0)
     return json_response(device_answer(found, now_ms(), rate))
+
+
+def _found(asked: DevicesParameters) -> list[Device]:
+    return [device for device in room().devices().values() if _is_asked(device, asked)]
 
 
 def _is_asked(device: Device, asked: DevicesParameters) -> bool:

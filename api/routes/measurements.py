@@ -36,8 +36,11 @@ class MeasurementsAnswer(Struct, frozen=True):
 def measurements() -> Response:
     """Answer with what devices measure, at a site or anywhere."""
     asked = parameters(MeasurementsParameters)
+    page = page_of(lambda: _found(asked.site), lambda one: one.measurement, asked)
+    answer = MeasurementsAnswer(page.items, page.count, page.next is not None, page.next)
+    return with_link(json_response(answer), page.next)
+
+
+def _found(site: str | None) -> list[MeasurementAnswer]:
     questions = room().questions
-    found = inventory.measurements(questions.series(), questions.fields(), asked.site)
-    shown, path = page_of(found, lambda one: one.measurement, asked)
-    answer = MeasurementsAnswer(shown, len(found), path is not None, path)
-    return with_link(json_response(answer), path)
+    return inventory.measurements(questions.series(), questions.fields(), site)

@@ -32,7 +32,8 @@ class SitesAnswer(Struct, frozen=True):
 def sites() -> Response:
     """Answer with the sites that have devices."""
     asked = parameters(SitesParameters)
-    found = inventory.sites(room().devices().values())
-    shown, path = page_of(found, lambda site: site.site, asked)
-    answer = SitesAnswer(shown, len(found), path is not None, path)
-    return with_link(json_response(answer), path)
+    page = page_of(
+        lambda: inventory.sites(room().devices().values()), lambda site: site.site, asked
+    )
+    answer = SitesAnswer(page.items, page.count, page.next is not None, page.next)
+    return with_link(json_response(answer), page.next)

@@ -120,6 +120,10 @@ TOO_MUCH = [
     "/v1/readings?limit=1000000000",
     "/v1/latest?limit=1000000000",
     "/v1/devices?limit=1000000000",
+    "/v1/sites?limit=1000000000",
+    "/v1/measurements?limit=1000000000",
+    "/v1/readings?points=1000000000",
+    "/v1/readings?cursor=AAAAAAAAAAAAAAAAAAAAAAAA",
 ]
 
 
