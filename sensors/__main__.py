@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 import uvloop
 from rich.console import Console
@@ -109,6 +110,12 @@ def list_devices(
 
 
 @application.command()
+def schema() -> None:
+    """Print the JSON Schema of fleet files, for editors."""
+    print(msgspec.json.format(msgspec.json.encode(msgspec.json.schema(FleetFile))).decode())
+
+
+@application.command()
 def profiles() -> None:
     """List the profiles that a group may have."""
     for profile in PROFILES.values():
@@ -140,7 +147,8 @@ def _one_line_errors() -> Iterator[None]:
     try:
         yield
     except (FleetError, SettingError, TooFewDescriptors, OSError) as error:
-        print(f"sensors: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"sensors: {line}", file=sys.stderr)
         raise typer.Exit(2) from error
 
 

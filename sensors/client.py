@@ -20,6 +20,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from sensors.commands import Command
+from sensors.manner import Packed
 from sensors.outbox import AnswerKind
 
 OnAnswer = Callable[[AnswerKind, int, int], None]
@@ -100,10 +101,25 @@ class Client(paho.Client):
         """Ask the broker for a sign of life."""
         self._send_pingreq()
 
-    def send(self, packet_id: int, topic: bytes, payload: bytes, qos: int, retain: bool) -> bool:
+    def send(
+        self,
+        packet_id: int,
+        topic: bytes,
+        payload: bytes,
+        qos: int,
+        retain: bool,
+        properties: Packed | None = None,
+    ) -> bool:
         """Publish a message; False where there is no connection."""
         sent = self._send_publish(
-            packet_id, topic, payload, qos, retain, dup=False, info=_NOBODY_WAITS
+            packet_id,
+            topic,
+            payload,
+            qos,
+            retain,
+            False,
+            _NOBODY_WAITS,
+            properties,  # type: ignore[arg-type]  # of which paho asks pack() alone
         )
         return sent == MQTTErrorCode.MQTT_ERR_SUCCESS
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from sensors.client import Connect, OnAnswer, OnCommand, Will
 from sensors.link import LOOK_SHARE, Link
+from sensors.manner import USUAL, Manner
 
 _ROUND_PARTS = 50
 # A broker may ask for a shorter keepalive than ours while a round is on its way.
@@ -43,22 +44,23 @@ class Dialler:
         *,
         commands: str | None = None,
         on_command: OnCommand | None = None,
+        manner: Manner = USUAL,
     ) -> Link:
         """Wait for a turn and connect; raise ConnectFailed where that does not succeed."""
         broker = self._broker
         connect = Connect(
             host=broker.host,
-            port=broker.port,
+            port=manner.port or broker.port,
             name=name,
             password=password,
-            keepalive_seconds=broker.keepalive_seconds,
+            keepalive_seconds=manner.keepalive_seconds or broker.keepalive_seconds,
             timeout_seconds=broker.connect_timeout_seconds,
             will=will,
-            tls=broker.tls,
+            tls=manner.tls or broker.tls,
             commands=commands,
         )
         async with self._turn:
-            link = await Link.open(connect, on_answer, self._executor, on_command)
+            link = await Link.open(connect, on_answer, self._executor, on_command, manner)
         self._links.add(link)
         shortest = min(self._shortest_keepalive_seconds, link.keepalive_seconds)
         self._shortest_keepalive_seconds = shortest

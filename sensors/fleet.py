@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from sensors.fleetfile import INDEX_DIGITS, QOS_LEVELS, FleetError, FleetFile, Group, QoS
+from sensors.habits import PLAIN, Habits
 from sensors.profiles import PROFILES, Profile
 
 QosChoice = Literal["0", "1", "2", "mixed"]
@@ -23,6 +24,7 @@ class Device(Struct, frozen=True):
     qos: QoS
     period_ms: int
     spread_ms: int
+    habits: Habits = PLAIN
 
 
 class Fleet(Struct, frozen=True):
@@ -52,6 +54,8 @@ def make_fleet(
     counts = _counts(groups, devices)
     _check_names(groups, counts, slot)
     made = _deal(groups, counts, slot)
+    if not made:
+        raise FleetError(f"slot {slot} has no devices: those listed by name are in slot 1")
     missing = wanted - {device.qos for device in made}
     if devices is not None and missing:
         raise FleetError(
@@ -85,11 +89,14 @@ def name_ranges(described: FleetFile, *, devices: int | None = None, slots: int 
     groups = described.groups
     counts = _counts(groups, devices)
     _check_names(groups, counts, slots)
-    return [
-        f"{group.prefix}-{{{_digits(0)}..{_digits(slots * count - 1)}}}"
-        for group, count in zip(groups, counts, strict=True)
-        if count
-    ]
+    names: list[str] = []
+    for group, count in zip(groups, counts, strict=True):
+        if group.devices is not None:
+            names += group.devices
+        elif count:
+            last = group.first + slots * count - 1
+            names.append(f"{group.prefix}-{{{_digits(group.first)}..{_digits(last)}}}")
+    return names
 
 
 def scaled_counts(counts: Sequence[int], total: int) -> list[int]:
@@ -121,16 +128,25 @@ def _at_qos(groups: list[Group], qos: QosChoice | None) -> list[Group]:
 
 
 def _counts(groups: list[Group], devices: int | None) -> list[int]:
-    counts = [group.count for group in groups]
-    return counts if devices is None else scaled_counts(counts, devices)
+    counts = [group.size for group in groups]
+    if devices is None:
+        return counts
+    # Who is listed by name is there as often as that; the others are scaled.
+    listed = sum(group.size for group in groups if group.devices is not None)
+    others = [group.size for group in groups if group.devices is None]
+    if devices < listed or (devices > listed and not others):
+        raise FleetError(f"{devices} devices: {listed} are listed by name, and cannot be scaled")
+    scaled = iter(scaled_counts(others, devices - listed) if others else ())
+    return [group.size if group.devices is not None else next(scaled) for group in groups]
 
 
 def _check_names(groups: list[Group], counts: list[int], slot: int) -> None:
     for group, count in zip(groups, counts, strict=True):
-        if slot * count > _MOST_NAMES:
+        if group.devices is None and group.first + slot * count > _MOST_NAMES:
             raise FleetError(
                 f"{group.prefix}: {count} devices in each of {slot} slots are more than the "
-                f"{_MOST_NAMES} names from {_name(group, 0)} to {_name(group, _MOST_NAMES - 1)}"
+                f"{_MOST_NAMES - group.first} names from {_name(group, group.first)} to "
+                f"{_name(group, _MOST_NAMES - 1)}"
             )
 
 
@@ -142,21 +158,33 @@ def _digits(index: int) -> str:
     return f"{index:0{INDEX_DIGITS}d}"
 
 
+def _names(group: Group, count: int, slot: int) -> list[str]:
+    if group.devices is not None:
+        # A name is there once: the first of several processes has those that are listed.
+        return group.devices if slot == 1 else []
+    begin = group.first + (slot - 1) * count
+    return [_name(group, index) for index in range(begin, begin + count)]
+
+
 def _deal(groups: list[Group], counts: list[int], slot: int) -> list[Device]:
     made: list[Device] = []
     for group, count in zip(groups, counts, strict=True):
         # Dealing goes on where the last group ended: small groups would all begin at level 0.
         dealt = len(made)
         levels = group.levels
-        for index in range(count):
+        names = _names(group, count, slot)
+        profile = PROFILES[group.profile]
+        profile = msgspec.structs.replace(profile, measurements=tuple(group.made_measurements))
+        for index, name in enumerate(names):
             made.append(
                 Device(
-                    name=_name(group, (slot - 1) * count + index),
+                    name=name,
                     site=group.site,
-                    profile=PROFILES[group.profile],
+                    profile=profile,
                     qos=levels[(dealt + index) % len(levels)],
                     period_ms=group.period_ms,
                     spread_ms=index * group.period_ms // count,
+                    habits=group,
                 )
             )
     return made

@@ -1,20 +1,26 @@
-"""Fleet files: the groups of devices in TOML, checked by their types.
+"""Fleet files: the groups of devices in TOML, checked by their types and against each other.
 
-A mistake is named by file and key path (`demo.toml: groups[2].qos: …`), a mistake in the syntax by
+Each mistake is named by file and key path (`demo.toml: groups[2].qos: …`), one in the syntax by
 file and line (`demo.toml:7: …`).
 """
 
 import re
 import tomllib
+from collections.abc import Iterator
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
+from random import Random
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
 
-from sensors.profiles import PROFILES
+from sensors.habits import TEMPLATE_NAMES, Habits, PayloadTemplate
+from sensors.mistakes import mistakes
+from sensors.profiles import PROFILES, Measurement
 from telemetry.reading import NAME_RULE, Name
+from telemetry.topics import TopicError, TopicTemplate
 
 QoS = Literal[0, 1, 2]
 
@@ -23,7 +29,7 @@ _LONGEST_PREFIX = 64 - 1 - INDEX_DIGITS
 
 
 class FleetError(Exception):
-    """Raised when a fleet cannot be read or made; one line for a person."""
+    """Raised when a fleet cannot be read or made; a line for a person for each mistake."""
 
 
 class FleetHead(Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,14 +39,24 @@ class FleetHead(Struct, frozen=True, forbid_unknown_fields=True):
     seed: Annotated[int, Meta(description="a whole number; the same one gives the same readings")]
 
 
-class Group(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One `[[groups]]`: devices of one profile on one site."""
+class Group(Habits, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One `[[groups]]`: devices of one profile on one site, with the habits of all of them."""
 
     name: Annotated[
         Annotated[Name, Meta(max_length=_LONGEST_PREFIX)] | None,
         Meta(description=f"the beginning of the devices' names, up to {_LONGEST_PREFIX} marks"),
     ] = None
-    count: Annotated[int, Meta(ge=1, le=100_000, description="a whole number from 1 to 100000")]
+    count: Annotated[
+        Annotated[int, Meta(ge=1, le=100_000)] | None,
+        Meta(description="a whole number from 1 to 100000"),
+    ] = None
+    first: Annotated[
+        int, Meta(ge=0, le=99_999, description="the index of the first device, up to 99999")
+    ] = 0
+    devices: Annotated[
+        Annotated[list[Name], Meta(min_length=1, max_length=100_000)] | None,
+        Meta(description="a list of the devices' names, instead of count"),
+    ] = None
     site: Annotated[Name, Meta(description=f"a name: {NAME_RULE}")]
     profile: Annotated[str, Meta(description=f"one of {', '.join(PROFILES)}")]
     qos: Annotated[
@@ -55,6 +71,18 @@ class Group(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def prefix(self) -> str:
         """What the names of the devices begin with."""
         return self.name or self.profile
+
+    @property
+    def size(self) -> int:
+        """How many devices the file says there are."""
+        return len(self.devices) if self.devices is not None else self.count or 0
+
+    @property
+    def made_measurements(self) -> list[Measurement]:
+        """The measurements that the devices make."""
+        wanted = self.measurements
+        known = PROFILES[self.profile].measurements
+        return [one for one in known if wanted is None or one.name in wanted]
 
     @property
     def levels(self) -> list[QoS]:
@@ -97,29 +125,13 @@ def read_fleet_file(path: Path) -> FleetFile:
 def parse_fleet(text: str, source: str) -> FleetFile:
     """Check the text of a fleet file; `source` is its name in errors."""
     try:
-        found = msgspec.convert(tomllib.loads(text), FleetFile)
+        found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise FleetError(_syntax(str(error), text, source)) from error
-    except msgspec.ValidationError as error:
-        raise FleetError(f"{source}: {_explained(str(error))}") from error
-    _check_groups(found.groups, source)
-    return found
-
-
-def _check_groups(groups: list[Group], source: str) -> None:
-    places: dict[str, int] = {}
-    for place, group in enumerate(groups):
-        if group.profile not in PROFILES:
-            raise FleetError(
-                f"{source}: groups[{place}].profile: {group.profile!r} is not "
-                f"one of {', '.join(PROFILES)}"
-            )
-        other = places.setdefault(group.prefix, place)
-        if other != place:
-            raise FleetError(
-                f"{source}: groups[{place}].name: {group.prefix!r} is groups[{other}]'s already, "
-                "and device names are unique over the fleet"
-            )
+    said = [*mistakes(found, FleetFile), *_contradictions(found.get("groups"))]
+    if said:
+        raise FleetError("\n".join(f"{source}: {one}" for one in said))
+    return msgspec.convert(found, FleetFile)
 
 
 def _syntax(message: str, text: str, source: str) -> str:
@@ -128,38 +140,84 @@ def _syntax(message: str, text: str, source: str) -> str:
     return f"{source}:{line}: {message.split(' (at ')[0]}"
 
 
-def _explained(message: str) -> str:
-    what, _, path = message.partition(" - at `$")
-    path = path.rstrip("`").lstrip(".")
-    key = re.match(r"Object (contains unknown|missing required) field `(.*)`", what)
-    if key:
-        path = f"{path}.{key[2]}".lstrip(".")
-        return f"{path}: {'not a known key' if key[1] == 'contains unknown' else 'is missing'}"
-    what = what[0].lower() + what[1:].replace("`", "")
-    if "matching regex" in what:
-        what = "not a name"
-    return f"{path or 'the file'}: {what}; allowed is {_allowed(path)}"
+def _contradictions(found: Any) -> Iterator[str]:
+    """Yield what cannot be together in those groups whose keys are right one by one."""
+    groups: dict[int, Group] = {}
+    for place, group in enumerate(found if isinstance(found, list) else ()):
+        with suppress(msgspec.ValidationError):
+            groups[place] = msgspec.convert(group, Group)
+    for place, group in groups.items():
+        for key, what in _in_group(group):
+            yield f"groups[{place}].{key}: {what}"
+    yield from _in_names(groups)
 
 
-def _allowed(path: str) -> str:
-    table: type[Struct] = FleetFile
-    description = "what the README of sensors/ says"
-    for key in re.findall(r"[a-z_]+", path):
-        declared = next(
-            (field for field in msgspec.structs.fields(table) if field.name == key), None
-        )
-        if declared is None:
-            return description
-        description = _description(declared.type) or f"a table [{key}]"
-        table = _TABLES.get(key, table)
-    return description
+def _in_group(group: Group) -> Iterator[tuple[str, str]]:
+    if group.devices is None and group.count is None:
+        yield "count", "is missing"
+    if group.devices is not None and group.count is not None:
+        yield "devices", "count is there as well, and one of them is enough"
+    if group.jitter_ms >= group.period_ms:
+        yield "jitter_ms", f"{group.jitter_ms} is not below period_ms, {group.period_ms}"
+    if group.pack > 1 and group.format != "native":
+        yield "pack", f"packs are native, and format is {group.format}"
+    yield from _in_topic(group.topic)
+    if group.profile not in PROFILES:
+        yield "profile", f"{group.profile!r} is not one of {', '.join(PROFILES)}"
+        return
+    known = [one.name for one in PROFILES[group.profile].measurements]
+    for name in group.measurements or ():
+        if name not in known:
+            yield "measurements", f"{name!r} is not one of {group.profile}'s: {', '.join(known)}"
+    yield from _in_template(group)
 
 
-def _description(annotation: Any) -> str | None:
-    metas = [meta for meta in getattr(annotation, "__metadata__", ()) if isinstance(meta, Meta)]
-    return next((meta.description for meta in metas if meta.description), None)
+def _in_topic(topic: str) -> Iterator[tuple[str, str]]:
+    try:
+        if "{device}" not in TopicTemplate.parse(topic).levels:
+            yield "topic", "without {device} the devices share one topic"
+    except TopicError as error:
+        yield "topic", str(error)
 
 
-_TABLES: dict[str, type[Struct]] = {"fleet": FleetHead, "groups": Group}
+def _in_template(group: Group) -> Iterator[tuple[str, str]]:
+    if (group.template is None) != (group.format != "template"):
+        yield "template", f"format is {group.format}"
+        return
+    if group.template is None:
+        return
+    template = PayloadTemplate(group.template)
+    if not template.is_valid():
+        yield "template", "a $ that begins no name is written $$"
+        return
+    for measurement in group.made_measurements:
+        known = {*TEMPLATE_NAMES, *measurement.fields(Random(0))}  # noqa: S311  names alone
+        unknown = sorted(set(template.get_identifiers()) - known)
+        if unknown:
+            yield "template", f"{measurement.name} has no field {', '.join(unknown)}"
+
+
+def _in_names(groups: dict[int, Group]) -> Iterator[str]:
+    prefixes: dict[str, int] = {}
+    names: dict[str, int] = {}
+    for place, group in groups.items():
+        if group.devices is None:
+            other = prefixes.setdefault(group.prefix, place)
+            if other != place:
+                yield (
+                    f"groups[{place}].name: {group.prefix!r} is groups[{other}]'s already, "
+                    "and device names are unique over the fleet"
+                )
+    for place, group in groups.items():
+        for name in group.devices or ():
+            if name in names or _is_made(name, prefixes):
+                yield f"groups[{place}].devices: {name!r} is there already"
+            names[name] = place
+
+
+def _is_made(name: str, prefixes: dict[str, int]) -> bool:
+    prefix, _, index = name.rpartition("-")
+    return prefix in prefixes and len(index) == INDEX_DIGITS and index.isdecimal()
+
 
 QOS_LEVELS: tuple[QoS, ...] = get_args(QoS)

@@ -12,6 +12,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from sensors.client import Client, Connect, OnAnswer, OnCommand, make_client
+from sensors.manner import USUAL, Manner
 from sensors.outbox import IN_FLIGHT
 from telemetry import tls
 
@@ -42,14 +43,19 @@ class Link:
     """
 
     __slots__ = (
-        "_accepted", "_client", "_loop", "_pinged_s", "_writing",
+        "_accepted", "_client", "_loop", "_manner", "_pinged_s", "_writing",
         "keepalive_seconds", "lost", "max_packet_bytes", "max_qos", "window",
     )  # fmt: skip
 
     def __init__(
-        self, client: Client, loop: asyncio.AbstractEventLoop, keepalive_seconds: int
+        self,
+        client: Client,
+        loop: asyncio.AbstractEventLoop,
+        keepalive_seconds: int,
+        manner: Manner = USUAL,
     ) -> None:
         self._client = client
+        self._manner = manner
         self._loop = loop
         self._writing = False
         self._pinged_s: float | None = None
@@ -67,6 +73,7 @@ class Link:
         on_answer: OnAnswer,
         executor: Executor,
         on_command: OnCommand | None = None,
+        manner: Manner = USUAL,
     ) -> "Link":
         """Connect and wait for the broker's consent; raise ConnectFailed without it."""
         loop = asyncio.get_running_loop()
@@ -84,7 +91,7 @@ class Link:
             await loop.run_in_executor(executor, dial)
         except OSError as error:
             raise _failure(error) from error
-        link = cls(client, loop, connect.keepalive_seconds)
+        link = cls(client, loop, connect.keepalive_seconds, manner)
         await link._handshake(connect.timeout_seconds)
         return link
 
@@ -124,7 +131,7 @@ class Link:
 
     def fits(self, topic: bytes, payload: bytes) -> bool:
         """Tell whether the broker takes a message of this size, at any QoS."""
-        body = 2 + len(topic) + 2 + 1 + len(payload)
+        body = 2 + len(topic) + 2 + self._manner.properties_bytes + len(payload)
         return body + 1 + _length_bytes(body) <= self.max_packet_bytes
 
     def send(
@@ -133,6 +140,14 @@ class Link:
         """Publish a message; False where the connection is gone. It may wait for the network."""
         sent = self._client.send(packet_id, topic, payload, qos, retain)
         if sent and self._client.unsent_packets and not self._writing:
+            self._write_rest()
+        return sent
+
+    def publish(self, packet_id: int, topic: bytes, payload: bytes, qos: int) -> bool:
+        """Publish a reading in the manner of its device; as `send`."""
+        client, manner = self._client, self._manner
+        sent = client.send(packet_id, topic, payload, qos, manner.retain, manner.properties)
+        if sent and client.unsent_packets and not self._writing:
             self._write_rest()
         return sent
 

@@ -12,7 +12,9 @@ from sensors.commands import Command, Refused, obey
 from sensors.faults.fault import Fault
 from sensors.faults.kinds import PLANS
 from sensors.fleet import Device
+from sensors.manner import Manner
 from sensors.message import Message
+from sensors.payloads import Packer
 from sensors.source import ReadingSource
 from sensors.uplink import Shared, Uplink
 from telemetry.topics import status_topic
@@ -26,7 +28,9 @@ class Surroundings(Struct, frozen=True):
 
     seed: int
     shared: Shared
-    password: Callable[[str], str]
+    unaudited: Shared
+    password: Callable[[Device], str]
+    manner: Callable[[Device], Manner]
     now_ms: Callable[[], float]
     set_period: Callable[[int, int], None]
 
@@ -35,8 +39,8 @@ class Member:
     """One device; `place` is where it stands in the fleet."""
 
     __slots__ = (
-        "_around", "_boot_ms", "_device", "_place", "_random", "asleep", "faults", "qos",
-        "session", "source", "uplink",
+        "_around", "_boot_ms", "_device", "_place", "_random", "_shared", "asleep", "faults",
+        "ledger", "packer", "qos", "session", "source", "uplink",
     )  # fmt: skip
 
     def __init__(self, device: Device, place: int, boot_ms: int, around: Surroundings) -> None:
@@ -48,14 +52,19 @@ class Member:
         self.asleep = False
         self.faults: dict[str, Fault] = {}
         self.session = 0
+        # Readings that the store cannot tell apart are no matter for an audit.
+        self._shared = around.shared if device.habits.audited else around.unaudited
+        self.ledger = self._shared.ledger
+        self.packer = Packer(device.habits.pack) if device.habits.pack > 1 else None
         self._boot(boot_ms)
         self.uplink = Uplink(
             device.name,
-            around.password(device.name),
+            around.password(device),
             device.qos,
-            around.shared,
+            self._shared,
             self._status(),
             Commands(device.site, device.name, self._answer),
+            around.manner(device),
         )
 
     def readings(self, due_ms: int) -> list[Message]:
@@ -112,7 +121,7 @@ class Member:
     def _restart(self, boot_ms: int) -> None:
         if boot_ms <= self._boot_ms:
             return
-        self._around.shared.counters.reboots += 1
+        self._shared.counters.reboots += 1
         self.asleep = True
         self.faults = {}
         self._boot(boot_ms)
@@ -123,7 +132,7 @@ class Member:
         self.asleep = False
 
     def _boot(self, boot_ms: int) -> None:
-        device, shared = self._device, self._around.shared
+        device, shared = self._device, self._shared
         self._boot_ms = boot_ms
         self.session = shared.ledger.open_session(
             site=device.site, device=device.name, boot_ms=boot_ms, qos=device.qos

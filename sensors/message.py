@@ -8,7 +8,8 @@ class Message(Struct, gc=False):
 
     `due_ms` is the moment at which that was to happen, `session` the ledger's number of its boot.
     `number` grows over a device's readings: it is the journal's where there is one, else `seq`.
-    `faults` names the faults that had a part in it.
+    `faults` names the faults that had a part in it. A pack is several readings: it has the seq and
+    the time of the last one, and `others` are the seqs of those before it.
     """
 
     seq: int
@@ -22,3 +23,4 @@ class Message(Struct, gc=False):
     sent: bool = False
     faults: tuple[str, ...] = ()
     withheld: bool = False
+    others: tuple[int, ...] = ()

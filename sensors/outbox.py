@@ -86,6 +86,12 @@ class Outbox:
         return len(self._waiting) + len(self._in_flight) + len(self._spilled)
 
     @property
+    def readings(self) -> int:
+        """How many readings are in these messages; on disk each is one."""
+        in_memory = (*self._waiting, *self._in_flight.values())
+        return sum(1 + len(message.others) for message in in_memory) + len(self._spilled)
+
+    @property
     def in_flight(self) -> int:
         """How many readings were sent on this connection and not answered."""
         return len(self._in_flight)

@@ -7,6 +7,7 @@ broker does not slow the fleet down, so that what is measured is not flattered.
 import heapq
 import time
 from collections.abc import Iterable
+from random import Random
 
 NS_PER_MS = 1_000_000
 
@@ -25,8 +26,17 @@ class Clock:
 class Schedule:
     """The next due time of each device, devices being known by their place in the fleet."""
 
-    def __init__(self, start_ms: int, spreads_and_periods_ms: Iterable[tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        start_ms: int,
+        spreads_and_periods_ms: Iterable[tuple[int, int]],
+        jitters_ms: list[int] | None = None,
+        seed: int = 0,
+    ) -> None:
         self._periods_ms: list[int] = []
+        self._jitters_ms = jitters_ms if jitters_ms and any(jitters_ms) else None
+        self._later_ms = [0] * len(jitters_ms or ())
+        self._random = Random(f"{seed}/jitter")  # noqa: S311  believable, not secret
         self._heap: list[tuple[int, int]] = []
         for place, (spread_ms, period_ms) in enumerate(spreads_and_periods_ms):
             self._periods_ms.append(period_ms)
@@ -51,12 +61,22 @@ class Schedule:
     def take(self, now_ms: float, most: int) -> list[tuple[int, int]]:
         """Return (device, due time in ms) of up to `most` that are due, the earliest first.
 
-        Each of them is then due one period later.
+        Each of them is then due one period later; with jitter, by chance up to so much after that.
         """
         taken: list[tuple[int, int]] = []
         heap = self._heap
         while heap[0][0] <= now_ms and len(taken) < most:
             due_ms, place = heap[0]
-            heapq.heapreplace(heap, (due_ms + self._periods_ms[place], place))
+            next_ms = due_ms + self._periods_ms[place]
+            if self._jitters_ms is not None:
+                next_ms += self._moved_ms(place)
+            heapq.heapreplace(heap, (next_ms, place))
             taken.append((place, due_ms))
         return taken
+
+    def _moved_ms(self, place: int) -> int:
+        """Return by how much a device's next due time moves against the one before it."""
+        assert self._jitters_ms is not None
+        was_ms = self._later_ms[place]
+        self._later_ms[place] = self._random.randint(0, self._jitters_ms[place])
+        return self._later_ms[place] - was_ms

@@ -11,6 +11,7 @@ from sensors.counters import Counters
 from sensors.dialler import Broker, Dialler
 from sensors.figures import OwnFigures
 from sensors.fleet import Fleet
+from sensors.groupfiles import check_outbox, manners, passwords
 from sensors.journal import Journal
 from sensors.keeping import Keeping, open_journal
 from sensors.ledgers import AnyLedger, NoLedger, open_ledger
@@ -53,6 +54,8 @@ class FleetRun:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._dialler = Dialler(_broker(settings), settings.connects_at_once)
+        if settings.outbox_dir:
+            check_outbox(fleet)
         journal = open_journal(settings)
         self._ledger: AnyLedger = open_ledger(
             settings.ledger_dir, settings.client_id, self._boot_ms
@@ -64,7 +67,9 @@ class FleetRun:
         around = Surroundings(
             fleet.seed,
             self._for_devices,
-            lambda name: device_password(settings.fleet_key.value, name),
+            self._shared(self.counters, NoLedger(), None),
+            passwords(fleet, settings.fleet_key.value),
+            manners(fleet),
             self._clock.now_ms,
             self._set_period,
         )
@@ -178,7 +183,12 @@ class FleetRun:
         self.phase = "running"
         self._began_ms = self._clock.now_ms()
         _log.info("readings begin", connected=self.counters.connected, seconds=duration_seconds)
-        self._schedule = Schedule(int(self._began_ms), self._spreads_and_periods_ms)
+        self._schedule = Schedule(
+            int(self._began_ms),
+            self._spreads_and_periods_ms,
+            [device.habits.jitter_ms for device in self.fleet.devices],
+            self.fleet.seed,
+        )
         generating = tasks.create_task(self._generate(self._schedule), name="readings")
         with suppress(TimeoutError):
             async with asyncio.timeout(duration_seconds):
@@ -197,22 +207,29 @@ class FleetRun:
     def _offer(self, due: list[tuple[int, int]]) -> None:
         # Journal and ledger first, handed to the system once for all: what is not in them was never
         # sent. The journal before the ledger: what was offered is on disk.
-        ledger, members, offered = self._ledger, self._members, self.counters.offered
+        members, offered = self._members, self.counters.offered
         made: list[tuple[Member, Message]] = []
         for place, due_ms in due:
             member = members[place]
             if member.asleep:
                 continue
             for message in member.readings(due_ms):
-                ledger.offered(member.session, message.seq, message.time_ms, message.measurement)
+                member.ledger.offered(
+                    member.session, message.seq, message.time_ms, message.measurement
+                )
                 offered[member.qos] += 1
                 if message.faults and self._suffers(member, message):
                     continue
-                made.append((member, message))
+                ready = message if member.packer is None else member.packer.add(message)
+                if ready is not None:
+                    made.append((member, ready))
+        self._hand_over(made)
+
+    def _hand_over(self, made: list[tuple[Member, Message]]) -> None:
         if self._keeping is not None:
             waiting = ((member.qos, message) for member, message in made if member.qos)
             self._keeping.write(waiting, self._forget_through)
-        ledger.flush()
+        self._ledger.flush()
         record_lateness, now_ms = self.counters.lateness.record, self._clock.now_ms
         for member, message in made:
             record_lateness(now_ms() - message.due_ms)
@@ -221,10 +238,10 @@ class FleetRun:
     def _suffers(self, member: Member, message: Message) -> bool:
         """Tell the ledger of a reading's faults; True where it stays with the device for good."""
         for name in message.faults:
-            self._ledger.fault(member.session, message.seq, name)
+            member.ledger.fault(member.session, message.seq, name)
         if message.withheld:
             self.counters.dropped["dropout"][member.qos] += 1
-            self._ledger.dropped(member.session, message.seq)
+            member.ledger.dropped(member.session, message.seq)
         return message.withheld
 
     def _set_period(self, place: int, period_ms: int) -> None:
@@ -236,6 +253,14 @@ class FleetRun:
 
     async def _drain(self) -> None:
         self.phase = "draining"
+        self._hand_over(
+            [
+                (member, message)
+                for member in self._members
+                if member.packer is not None
+                for message in member.packer.rest()
+            ]
+        )
         _log.info("draining", readings=self.unfinished)
         await self._until(lambda: not self.unfinished, self._settings.drain_seconds)
         left = self.unfinished
@@ -307,7 +332,7 @@ class FleetRun:
     def _report(self) -> Report:
         unfinished = [0, 0, 0]
         for member in self._members:
-            unfinished[member.qos] += member.uplink.unfinished
+            unfinished[member.qos] += member.uplink.unfinished_readings
         return make_report(
             self.fleet,
             self.counters,

@@ -1,20 +1,20 @@
 """A device's readings: values, times, sequence numbers and payloads, without any connection."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from random import Random
 
 from sensors.faults.fault import Fault
 from sensors.fleet import Device
 from sensors.message import Message
+from sensors.payloads import encoder
 from sensors.profiles import Measurement
 from sensors.signals import Moment, Signal
-from telemetry.payload.native import encode_native
 from telemetry.reading import Address, Reading, Value
-from telemetry.topics import READINGS, TopicTemplate
+from telemetry.topics import TopicTemplate
 
 MS_PER_SECOND = 1000
 NO_FAULTS: Mapping[str, Fault] = {}
-_TOPICS = TopicTemplate.parse(READINGS)
 
 
 class _Series:
@@ -22,10 +22,12 @@ class _Series:
 
     __slots__ = ("_fields", "_last_ms", "every", "name", "topic")
 
-    def __init__(self, device: Device, measurement: Measurement, random: Random) -> None:
+    def __init__(
+        self, device: Device, measurement: Measurement, topics: TopicTemplate, random: Random
+    ) -> None:
         self.name = measurement.name
         self.every = measurement.every
-        self.topic = _TOPICS.topic(Address(device.site, device.name, measurement.name)).encode()
+        self.topic = topics.topic(Address(device.site, device.name, measurement.name)).encode()
         self._fields: list[tuple[str, Signal]] = list(measurement.fields(random).items())
         self._last_ms: int | None = None
 
@@ -51,7 +53,7 @@ class ReadingSource:
     reads the same however large its fleet is.
     """
 
-    __slots__ = ("_boot_ms", "_device", "_next_seq", "_periods", "_series", "_session")
+    __slots__ = ("_boot_ms", "_device", "_encode", "_next_seq", "_periods", "_series", "_session")
 
     def __init__(self, device: Device, *, seed: int, boot_ms: int, session: int = 0) -> None:
         self._device = device
@@ -60,8 +62,11 @@ class ReadingSource:
         self._next_seq = 0
         self._periods = 0
         random = Random(f"{seed}/{device.name}")  # noqa: S311  believable, not secret
+        self._encode = encoder(device.habits)
+        topics = _template(device.habits.topic)
         self._series = [
-            _Series(device, measurement, random) for measurement in device.profile.measurements
+            _Series(device, measurement, topics, random)
+            for measurement in device.profile.measurements
         ]
 
     def readings(self, due_ms: int, faults: Mapping[str, Fault] = NO_FAULTS) -> list[Message]:
@@ -89,13 +94,18 @@ class ReadingSource:
             self._boot_ms,
             seq,
         )
-        payload = encode_native(reading)
+        payload = self._encode(reading)
         message = Message(
             seq, due_ms, time_ms, series.name, series.topic, payload, self._session, seq
         )
         if faults:
             _withhold(message, had_part, faults)
         return message
+
+
+@lru_cache
+def _template(text: str) -> TopicTemplate:
+    return TopicTemplate.parse(text)
 
 
 def _altered(

@@ -16,6 +16,7 @@ from sensors.fleetfile import QoS
 from sensors.keeping import Keeping
 from sensors.ledgers import AnyLedger
 from sensors.link import ConnectFailed, Link
+from sensors.manner import USUAL, Manner
 from sensors.message import Message
 from sensors.outbox import PAUSE_SECONDS, AnswerKind, Outbox, Outcome
 from sensors.rarelog import RareLog
@@ -52,8 +53,9 @@ class Uplink:
     """
 
     __slots__ = (
-        "_asides", "_commands", "_leaving", "_link", "_name", "_offline_said", "_offline_sent",
-        "_outbox", "_password", "_qos", "_restarting", "_retry", "_shared", "_status",
+        "_asides", "_commands", "_leaving", "_link", "_manner", "_name", "_offline_said",
+        "_offline_sent", "_outbox", "_password", "_qos", "_restarting", "_retry", "_shared",
+        "_status",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +66,7 @@ class Uplink:
         shared: Shared,
         status: Status | None = None,
         commands: Commands | None = None,
+        manner: Manner = USUAL,
     ) -> None:
         self._name = name
         self._password = password
@@ -71,6 +74,7 @@ class Uplink:
         self._shared = shared
         self._status = status
         self._commands = commands
+        self._manner = manner
         self._outbox = Outbox(shared.outbox_readings, shared.keeping)
         self._link: Link | None = None
         self._retry: asyncio.TimerHandle | None = None
@@ -87,8 +91,13 @@ class Uplink:
 
     @property
     def unfinished(self) -> int:
-        """How many readings wait in the outbox or for their acknowledgement."""
+        """How many messages wait in the outbox or for their acknowledgement."""
         return len(self._outbox)
+
+    @property
+    def unfinished_readings(self) -> int:
+        """How many readings are in them."""
+        return self._outbox.readings
 
     def take_over(self, numbers: "array[int]") -> None:
         """Take what an earlier process left on disk for this device, before all that is new."""
@@ -164,6 +173,7 @@ class Uplink:
             will,
             commands=None if commands is None else commands.topics,
             on_command=None if commands is None else self._commanded,
+            manner=self._manner,
         )
         if link.max_qos < self._qos:
             dialler.close(link)
@@ -222,8 +232,8 @@ class Uplink:
             self._drop(message, "congested")
         elif not link.fits(message.topic, message.payload):
             self._refuse(message, "larger than the broker's maximum packet size")
-        elif link.send(0, message.topic, message.payload, qos=0):
-            counters.published[0] += 1
+        elif link.publish(0, message.topic, message.payload, 0):
+            counters.published[0] += 1 + len(message.others)
         else:
             self._drop(message, "not_connected")
 
@@ -247,7 +257,7 @@ class Uplink:
             if not link.fits(message.topic, message.payload):
                 self._outbox.discard(packet_id)
                 self._refuse(message, "larger than the broker's maximum packet size")
-            elif link.send(packet_id, message.topic, message.payload, self._qos):
+            elif link.publish(packet_id, message.topic, message.payload, self._qos):
                 self._count_sent(message)
 
     def _say(self, link: Link, packet_id: int, state: Literal["online", "offline"]) -> None:
@@ -265,7 +275,7 @@ class Uplink:
     def _count_sent(self, message: Message) -> None:
         counters = self._shared.counters
         counts = counters.republished if message.sent else counters.published
-        counts[self._qos] += 1
+        counts[self._qos] += 1 + len(message.others)
         message.sent = True
 
     def _answered(self, kind: AnswerKind, packet_id: int, reason: int) -> None:
@@ -280,9 +290,7 @@ class Uplink:
         if message is None or outcome is Outcome.ONGOING:
             return
         if outcome is Outcome.ACKNOWLEDGED:
-            self._shared.counters.acknowledged[self._qos] += 1
-            self._shared.ledger.acknowledged(message.session, message.seq)
-            self._settle(message)
+            self._acknowledged(message)
         elif outcome is Outcome.REFUSED:
             self._refuse(message, f"{kind} {reason:#04x}")
         else:
@@ -321,18 +329,28 @@ class Uplink:
             packet_id, reply = entry
             link.reply(packet_id, reply.topic, reply.payload, reply.correlation)
 
+    def _acknowledged(self, message: Message) -> None:
+        ledger = self._shared.ledger
+        self._shared.counters.acknowledged[self._qos] += 1 + len(message.others)
+        ledger.acknowledged(message.session, message.seq)
+        for seq in message.others:
+            ledger.acknowledged(message.session, seq)
+        self._settle(message)
+
     def _settle(self, message: Message) -> None:
         if self._qos and self._shared.keeping is not None:
             self._shared.keeping.settle(message)
 
     def _drop(self, message: Message, reason: DropReason) -> None:
-        self._shared.counters.dropped[reason][self._qos] += 1
-        self._shared.ledger.dropped(message.session, message.seq)
+        self._shared.counters.dropped[reason][self._qos] += 1 + len(message.others)
+        for seq in (*message.others, message.seq):
+            self._shared.ledger.dropped(message.session, seq)
         self._settle(message)
 
     def _refuse(self, message: Message, why: str) -> None:
-        self._shared.counters.refused[self._qos] += 1
-        self._shared.ledger.refused(message.session, message.seq)
+        self._shared.counters.refused[self._qos] += 1 + len(message.others)
+        for seq in (*message.others, message.seq):
+            self._shared.ledger.refused(message.session, seq)
         self._settle(message)
         self._shared.log.error(
             "reading refused", device=self._name, topic=message.topic.decode(), why=why

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -33,9 +34,28 @@ def assert_refused(result: Result, said: str) -> None:
 
 def test_a_mistake_in_a_fleet_file_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "bad.toml"
-    path.write_text('[fleet]\nname = "x"\nseed = 1\n[[groups]]\ncount = 0\n')
+    rest = 'site = "home"\nprofile = "machine"\n'
+    path.write_text(f'[fleet]\nname = "x"\nseed = 1\n[[groups]]\ncount = 0\n{rest}')
     assert_refused(invoke("check", str(path)), f"{path}: groups[0].count: ")
     assert_refused(invoke("run", str(path), environment=KEY), f"{path}: groups[0].count: ")
+
+
+def test_check_names_each_mistake_of_a_file_in_a_line_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(
+        '[fleet]\nname = "x"\n[[groups]]\ncount = 0\nsite = "home"\nprofile = "machine"\n'
+        '[[groups]]\ncount = 1\nsite = "home"\nprofile = "toaster"\nperiod_ms = 5\njitter_ms = 5\n'
+    )
+    result = invoke("check", str(path))
+    assert result.exit_code == 2
+    assert [line.split(": ")[2] for line in result.stderr.splitlines()] == [
+        "fleet.seed", "groups[0].count", "groups[1].jitter_ms", "groups[1].profile",
+    ]  # fmt: skip
+
+
+def test_the_schema_of_fleet_files_is_printed() -> None:
+    schema = msgspec.json.decode(invoke("schema").stdout)
+    assert "jitter_ms" in schema["$defs"]["Group"]["properties"]
 
 
 def test_a_bad_setting_is_one_line() -> None:

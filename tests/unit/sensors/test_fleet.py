@@ -16,7 +16,7 @@ from sensors.fleet import (
     name_ranges,
     scaled_counts,
 )
-from sensors.fleetfile import FleetError, find_fleet, read_fleet_file
+from sensors.fleetfile import FleetError, find_fleet, parse_fleet, read_fleet_file
 
 DEMO = read_fleet_file(find_fleet("demo"))
 
@@ -104,6 +104,24 @@ def test_slots_share_no_name_and_ranges_name_the_same_devices(devices: int, slot
 
     assert len(names) == len(set(names)) == devices * slots
     assert sorted(names) == sorted(name for one in ranges for name in expanded(one))
+
+
+LISTED = parse_fleet(
+    '[fleet]\nname = "l"\nseed = 1\n[[groups]]\ndevices = ["north", "south"]\nsite = "home"\n'
+    'profile = "machine"\n[[groups]]\nname = "m"\ncount = 3\nfirst = 40\nsite = "home"\n'
+    'profile = "machine"\n',
+    "listed.toml",
+)
+
+
+def test_listed_devices_have_their_names_in_the_first_slot_and_are_not_scaled() -> None:
+    assert device_names(LISTED, devices=6, slots=2) == [
+        "north", "south", "m-00040", "m-00041", "m-00042", "m-00043",
+        "m-00044", "m-00045", "m-00046", "m-00047",
+    ]  # fmt: skip
+    assert name_ranges(LISTED, slots=2) == ["north", "south", "m-{00040..00045}"]
+    with pytest.raises(FleetError, match="1 devices: 2 are listed by name, and cannot be scaled"):
+        make_fleet(LISTED, devices=1)
 
 
 def test_a_slot_past_the_last_name_is_refused() -> None:

@@ -17,6 +17,12 @@ def error_of(text: str) -> str:
     return str(caught.value)
 
 
+def all_errors_of(text: str) -> str:
+    with pytest.raises(FleetError) as caught:
+        parse_fleet(text, "f.toml")
+    return str(caught.value)
+
+
 def test_a_group_takes_its_defaults() -> None:
     (group,) = parse_fleet(HEAD + GROUP.replace('name = "a"\n', ""), "f.toml").groups
     assert (group.prefix, group.levels, group.period_ms) == ("machine", [1], 1000)
@@ -43,6 +49,48 @@ def test_what_is_allowed_stands_behind_a_mistake() -> None:
     assert error_of(HEAD + GROUP + "qos = 3\n").endswith(
         "allowed is 0, 1, 2 or a list of them, dealt out in turn"
     )
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        ("jitter_ms = 1000\n", "jitter_ms: 1000 is not below period_ms, 1000"),
+        ("format = 'xml'\n", "format: invalid enum value 'xml'; allowed is native, flat, line or"),
+        ("pack = 5\nformat = 'line'\n", "pack: packs are native, and format is line"),
+        ("template = '$ts'\n", "template: format is native"),
+        ("format = 'template'\n", "template: format is template"),
+        ("format = 'template'\ntemplate = '$'\n", "template: a $ that begins no name"),
+        ("format = 'template'\ntemplate = '$hue'\n", "template: machine has no field hue"),
+        ("topic = 'x/{device}'\n", "topic: 'x/{device}': names site not exactly once"),
+        ("topic = 'x site=a device=b measurement=c'\n", "topic: without {device} the devices"),
+        ("measurements = ['weather']\n", "measurements: 'weather' is not one of machine's: mach"),
+        ("devices = ['x']\n", "devices: count is there as well"),
+        ("[groups.tls]\ncolour = 1\n", "tls.colour: not a known key"),
+        ("expiry_seconds = 0\n", "expiry_seconds: expected int >= 1"),
+    ],
+)
+def test_what_contradicts_itself_in_a_group_is_named(mistake: str, said: str) -> None:
+    assert f"f.toml: groups[0].{said}" in all_errors_of(HEAD + GROUP + mistake)
+
+
+def test_a_listed_name_that_another_device_has_is_refused() -> None:
+    listed = '[[groups]]\ndevices = ["a-00007", "x", "x"]\nsite = "home"\nprofile = "machine"\n'
+    assert all_errors_of(HEAD + GROUP + listed).count("is there already") == 2
+
+
+def test_a_whole_group_of_keys_is_taken() -> None:
+    text = (
+        HEAD + '[[groups]]\ndevices = ["north", "south"]\nsite = "home"\nprofile = "machine"\n'
+        'qos = [0, 2]\nperiod_ms = 500\njitter_ms = 100\nformat = "template"\n'
+        """template = '{"t": $ts, "n": [$boot, $seq], "v": ${vibration}, "d": "$device"}'\n"""
+        'topic = "acme/{device} site=home measurement=machine"\nretain = true\n'
+        'expiry_seconds = 60\nkeepalive_seconds = 30\nport = 8883\ncredentials = "pw"\n'
+        '[groups.tls]\nca_file = "ca.crt"\n'
+    )
+    (group,) = parse_fleet(text, "f.toml").groups
+    assert (group.size, group.levels, group.audited) == (2, [0, 2], True)
+    assert group.tls is not None
+    assert not parse_fleet(text.replace("$boot, ", ""), "f.toml").groups[0].audited
 
 
 def test_a_missing_key_is_named() -> None:

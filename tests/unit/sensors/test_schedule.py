@@ -34,6 +34,17 @@ def test_a_new_period_counts_from_the_last_due_time_and_makes_up_for_nothing() -
     assert [due for place, due in schedule.take(3_601_000, 20_000) if place == 0] == [3_600_450]
 
 
+def test_jitter_moves_a_due_time_later_by_less_than_its_bound_and_never_adds_up() -> None:
+    schedule = Schedule(0, [(0, 100), (50, 100)], [40, 0], seed=1)
+    taken = schedule.take(100_000, 10_000)
+    moved = [due % 100 for place, due in taken if place == 0]
+    assert {due % 100 for place, due in taken if place == 1} == {50}
+    assert (min(moved), max(moved)) == (0, 40)
+    assert len(moved) == 1000
+    again = Schedule(0, [(0, 100), (50, 100)], [40, 0], seed=1)
+    assert again.take(100_000, 10_000) == taken
+
+
 def test_the_clock_does_not_go_back() -> None:
     clock = Clock()
     times = [clock.now_ms() for _ in range(1000)]
