@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from bench import delivery, influxdb, outbox, pipeline
+from bench import broker, delivery, influxdb, outbox, parts, pipeline
 from bench.row import Measurement, Row
 from stack import StackError
 from stack.interrupts import stop_by_signals
@@ -20,6 +20,8 @@ MEASUREMENTS: dict[str, Measurement] = {
     "pipeline-steady": pipeline.steady_rate,
     "sensors-connections": pipeline.many_connections,
     "sensors-disk-outbox": outbox.disk_outbox,
+    "broker-ceiling": broker.ceiling,
+    "pipeline-parts": parts.cpu_by_part,
     "influxdb-reading": influxdb.reading_through_the_api,
     "influxdb-writing": influxdb.writing,
     "delivery-cost": delivery.cost_of_the_promise,

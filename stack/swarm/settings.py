@@ -104,6 +104,13 @@ class DeploySettings(Settings, frozen=True, kw_only=True):
         int, Meta(ge=500, le=600_000, description="how often each task's health is checked")
     ] = 5_000
 
+    update_monitor_seconds: Annotated[
+        int,
+        Meta(
+            ge=1, le=3_600, description="for how long a new task is watched before the next follows"
+        ),
+    ] = 20
+
     @property
     def image_prefix(self) -> str:
         """What stands before the names of our images."""
@@ -141,6 +148,7 @@ class DeploySettings(Settings, frozen=True, kw_only=True):
             "RETENTION_HOURS": str(self.retention_days * 24),
             "LEDGER_DIR": "/data/ledger" if self.ledger else "",
             "HEALTH_INTERVAL": f"{self.health_interval_ms}ms",
+            "UPDATE_MONITOR": f"{self.update_monitor_seconds}s",
         }
 
     @property

@@ -99,6 +99,9 @@ def _settings(parts: Parts) -> DeploySettings:
         sensors=0,
         ledger=True,
         ready_seconds=120,
+        # Shorter than where a stack stays for months: most of a trial would be waiting.
+        health_interval_ms=2_000,
+        update_monitor_seconds=6,
     )
 
 
