@@ -44,8 +44,14 @@ class IngestSettings(StoreSettings, frozen=True, kw_only=True):
         Meta(description="the group among whose members the broker deals messages; empty for one"),
     ] = ""
     session_expiry_seconds: Annotated[
-        int, Meta(ge=0, le=0xFFFF_FFFF, description="how long the broker keeps the session")
-    ] = 86_400
+        int,
+        Meta(
+            ge=0,
+            le=0xFFFF_FFFF,
+            description="how long the broker keeps the session, and what it holds for it; "
+            "4294967295: until ingest leaves (docs/decisions/0021)",
+        ),
+    ] = 0xFFFF_FFFF
     keepalive_seconds: Annotated[int, Meta(ge=2, le=600, description="MQTT keepalive")] = 10
     connect_timeout_seconds: Annotated[
         float, Meta(ge=0.1, le=120, description="how long a connection may take to be accepted")

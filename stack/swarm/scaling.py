@@ -42,10 +42,14 @@ def scale(deployment: Deployment, service: str, replicas: int) -> None:
 
 def set_replicas(deployment: Deployment, service: str, replicas: int) -> None:
     """Do what `docker service scale` does, and wait; nobody leaves, and nothing is remembered."""
-    settings = deployment.settings
-    readiness = Readiness(deployment.observer, deployment.console, settings.ready_seconds)
+    settings, observer = deployment.settings, deployment.observer
+    before = {task["Slot"] for task in observer.running_tasks(service)}
+    readiness = Readiness(observer, deployment.console, settings.ready_seconds)
     deployment.docker.run("service", "scale", "--detach", f"{settings.stack}_{service}={replicas}")
     readiness.wait_for([service])
+    # One that drains still has its slot's names: the next of them would be in its way.
+    for slot in before - {task["Slot"] for task in observer.running_tasks(service)}:
+        _wait_until_gone(deployment, service, slot)
 
 
 def leave(deployment: Deployment, slot: int, *, node: str | None = None) -> None:
@@ -55,7 +59,7 @@ def leave(deployment: Deployment, slot: int, *, node: str | None = None) -> None
     """
     docker, stack = deployment.docker, deployment.settings.stack
     service = docker.inspect(f"{stack}_ingest", kind="service")[0]
-    _wait_until_gone(deployment, slot)
+    _wait_until_gone(deployment, "ingest", slot)
     job = f"{stack}_leave-{slot}"
     deployment.console.print(f"· ingest-{slot} leaves for good", highlight=False)
     if any(row["Name"] == job for row in docker.rows("service", "ls")):
@@ -80,17 +84,17 @@ def _check(deployment: Deployment, service: str, replicas: int) -> None:
         )
 
 
-def _wait_until_gone(deployment: Deployment, slot: int) -> None:
-    """Wait until no task of a slot runs: its spool's lock is its own until then."""
-    service = f"{deployment.settings.stack}_ingest"
+def _wait_until_gone(deployment: Deployment, service: str, slot: int) -> None:
+    """Wait until no task of a slot runs: names and a spool's lock are its own until then."""
+    full_name = f"{deployment.settings.stack}_{service}"
 
     def is_gone() -> bool:
-        rows = deployment.docker.rows("service", "ps", service)
-        states = [row["CurrentState"] for row in rows if row["Name"] == f"{service}.{slot}"]
+        rows = deployment.docker.rows("service", "ps", full_name)
+        states = [row["CurrentState"] for row in rows if row["Name"] == f"{full_name}.{slot}"]
         return not any(state.startswith("Running") for state in states)
 
     if not holds_within(is_gone, deployment.settings.ready_seconds, _LOOK_SECONDS):
-        raise SwarmError(f"ingest-{slot} still runs: make scale SERVICE=ingest N=… first")
+        raise SwarmError(f"{service}-{slot} still runs: make scale SERVICE={service} N=… first")
 
 
 def _job(name: str, service: Row, slot: int, node: str | None, stack: str) -> list[str]:

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +29,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Every engine makes these two, whatever else it is told.
 _BRIDGES = ("docker0", "docker_gwbridge")
 _LINKS = Path("/sys/class/net")
+_NOBODY = "http://127.0.0.1:9"
 
 Say = Callable[[str], None]
 
@@ -90,7 +92,7 @@ class Dockerd(Process):
         super().__init__(
             "dockerd",
             ["dockerd", "--config-file", str(path)],
-            environment={**os.environ, "PATH": _PATH},
+            environment={**os.environ, "PATH": _PATH, **_without_a_hub()},
             log_path=log,
         )
         self.variables = {**os.environ, "DOCKER_HOST": host}
@@ -205,6 +207,21 @@ def _install() -> None:
 
 def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").resolve()
+
+
+def _without_a_hub() -> dict[str, str]:
+    """Return what lets an engine give up at once where no hub answers.
+
+    A task that starts asks the hub for its image, be it here or not, and waits for an answer.
+    """
+    reach = "import socket; socket.create_connection(('registry-1.docker.io', 443), 4)"
+    with suppress(subprocess.TimeoutExpired):
+        asked = [sys.executable, "-c", reach]
+        if subprocess.run(asked, timeout=5, capture_output=True, check=False).returncode == 0:
+            return {}
+    if any(name.upper() == "HTTPS_PROXY" for name in os.environ):
+        return {}
+    return {"HTTPS_PROXY": _NOBODY, "HTTP_PROXY": _NOBODY}
 
 
 def _mtu() -> int:

@@ -32,6 +32,7 @@ TOPIC = "telemetry/jakarta/node-1/weather"
 READINGS = "telemetry/+/+/+"
 DROPPED = "$SYS/broker/publish/messages/dropped"
 CLEAN_START = 0x02
+NEVER = 0xFFFF_FFFF  # MQTT 5.0, 3.1.2.11.2
 AT_QOS_2, RETAINED_ONCE = 0x02, 0x10
 
 
@@ -51,6 +52,16 @@ async def test_it_asks_for_a_durable_session_and_announces_its_window(
     (connect,) = broker.kinds(CONNECT)
     assert connect.connect_flags & CLEAN_START == 0
     assert connect.connect_properties == {SESSION_EXPIRY: 1234, RECEIVE_MAXIMUM: 567}
+
+
+async def test_its_session_is_kept_until_it_leaves(
+    broker: ScriptedBroker, start_ingest: StartIngest
+) -> None:
+    """A session that ends by the clock takes acknowledged readings with it."""
+    await start_ingest()
+
+    (connect,) = broker.kinds(CONNECT)
+    assert connect.connect_properties[SESSION_EXPIRY] == NEVER
 
 
 @pytest.mark.parametrize("session_present", [False, True])
