@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from sensors.fleetfile import INDEX_DIGITS, QOS_LEVELS, FleetError, FleetFile, Group, QoS
 from sensors.habits import PLAIN, Habits
-from sensors.profiles import PROFILES, Profile
+from sensors.profile import Profile
+from sensors.profiles import PROFILES
 
 QosChoice = Literal["0", "1", "2", "mixed"]
 

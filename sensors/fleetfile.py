@@ -18,7 +18,8 @@ from msgspec import Meta, Struct
 
 from sensors.habits import TEMPLATE_NAMES, Habits, PayloadTemplate
 from sensors.mistakes import mistakes
-from sensors.profiles import PROFILES, Measurement
+from sensors.profile import Measurement
+from sensors.profiles import PROFILES
 from telemetry.reading import NAME_RULE, Name
 from telemetry.topics import TopicError, TopicTemplate
 

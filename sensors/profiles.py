@@ -1,11 +1,10 @@
 """Profiles: which measurements a kind of device makes, and of which signals they consist."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import exp, log
 from random import Random
 
-from msgspec import Struct
-
+from sensors.profile import Fields, Measurement, Profile
 from sensors.signals import (
     ByState,
     Constant,
@@ -16,30 +15,12 @@ from sensors.signals import (
     Lagging,
     Noise,
     Sensor,
-    Signal,
     States,
     Wander,
     number,
 )
+from sensors.trades import TRADES
 from telemetry.reading import Value
-
-Fields = dict[str, Signal]
-
-
-class Measurement(Struct, frozen=True):
-    """A measurement that a device makes at each `every`-th of its periods."""
-
-    name: str
-    fields: Callable[[Random], Fields]
-    every: int = 1
-
-
-class Profile(Struct, frozen=True):
-    """A kind of device."""
-
-    name: str
-    about: str
-    measurements: tuple[Measurement, ...]
 
 
 def dew_point(temperature: float, humidity: float) -> float:
@@ -223,5 +204,6 @@ PROFILES: dict[str, Profile] = {
             "state, speed (rpm), vibration (mm/s), bearing temperature (°C), wear index",
             (Measurement("machine", _machine),),
         ),
+        *TRADES,
     )
 }

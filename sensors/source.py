@@ -8,7 +8,7 @@ from sensors.faults.fault import Fault
 from sensors.fleet import Device
 from sensors.message import Message
 from sensors.payloads import encoder
-from sensors.profiles import Measurement
+from sensors.profile import Measurement
 from sensors.signals import Moment, Signal
 from telemetry.reading import Address, Reading, Value
 from telemetry.topics import TopicTemplate

@@ -20,8 +20,8 @@ def device(profile: str = "weather-station", name: str = "d-00000") -> Device:
     return Device(name, "home", PROFILES[profile], QOS, period_ms=1000, spread_ms=0)
 
 
-def source_of(profile: str) -> ReadingSource:
-    return ReadingSource(device(profile), seed=1, boot_ms=BOOT_MS)
+def source_of(profile: str, seed: int = 1) -> ReadingSource:
+    return ReadingSource(device(profile), seed=seed, boot_ms=BOOT_MS)
 
 
 def make(
