@@ -20,6 +20,8 @@ from telemetry.settings import SettingError
 # Where no key is asked for: what tells nothing of devices, and the page that asks for one.
 _OPEN_BLUEPRINTS = frozenset({"health", "page", "document"})
 _OPEN_ENDPOINTS = frozenset({"static"})
+# Where `device=` narrows a route over many devices down to one.
+_BLUEPRINTS_BY_DEVICE = frozenset({"stream"})
 _GUARDED_PATH = "/v1"
 
 
@@ -76,9 +78,20 @@ class Access:
         if self._shares.take(entry.id):
             on_end(request.environ, lambda: self._shares.give_back(entry.id))
 
+    def admits(self, key: str | None, device: str | None) -> bool:
+        """Whether a key that was let in is still in force for reading a device, or all of them."""
+        if self._keys is None:
+            return True
+        entry = self._keys.keyring().entry(key) if key is not None else None
+        if entry is None or "read" not in entry.scopes:
+            return False
+        return not entry.is_limited or (device is not None and entry.may_see(device))
+
     def _check_devices(self, entry: KeyEntry, scope: Scope) -> None:
         # A route over many devices would have to leave some out: such a key has no use of it yet.
         device = (request.view_args or {}).get("device")
+        if device is None and request.blueprint in _BLUEPRINTS_BY_DEVICE:
+            device = request.args.get("device")
         if entry.is_limited and (device is None or not entry.may_see(device)):
             self._figures.count_refusal("device")
             raise NotAllowed("This key is for other devices only, asked for one by one.", scope)

@@ -12,18 +12,21 @@ from api import problems
 from api.access import Access
 from api.answers import with_headers
 from api.cache import AnswerCache
+from api.commands import Commands
 from api.cors import Origins
 from api.drain import Drain
 from api.ends import with_ends
 from api.figures import Figures
 from api.gaps import GapWatch
 from api.gates import Gates
+from api.live.streams import Streams
 from api.questions import Questions
 from api.readiness_log import ReadinessLog
 from api.request_ids import HEADER as REQUEST_ID
 from api.request_ids import request_id
 from api.room import EXTENSION, Room, room
 from api.routes import (
+    commands,
     delivery,
     devices,
     document,
@@ -34,6 +37,7 @@ from api.routes import (
     page,
     readings,
     sites,
+    stream,
 )
 from api.settings import ApiSettings
 from api.status_board import StatusBoard
@@ -49,6 +53,8 @@ _BLUEPRINTS = (
     measurements,
     latest,
     readings,
+    stream,
+    commands,
     fleet,
     delivery,
     health,
@@ -105,10 +111,21 @@ def _room(settings: ApiSettings, store: Store, board: StatusBoard) -> Room:
         wait_seconds=settings.store_timeout_seconds,
     )
     questions = Questions(store, cache, figures, gates)
-    access, origins = Access(settings, figures), Origins(settings.cors_origins)
-    gaps = GapWatch(store, board, settings.gaps_interval_seconds)
+    drain = Drain()
+    streams = Streams(settings, questions, board, drain)
     return Room(
-        settings, questions, board, figures, cache, access, origins, Drain(), ReadinessLog(), gaps
+        settings=settings,
+        questions=questions,
+        board=board,
+        figures=figures,
+        cache=cache,
+        access=Access(settings, figures),
+        origins=Origins(settings.cors_origins),
+        drain=drain,
+        readiness_log=ReadinessLog(),
+        gaps=GapWatch(store, board, settings.gaps_interval_seconds),
+        streams=streams,
+        commands=Commands(settings, lambda: board.connected, streams.figures),
     )
 
 

@@ -51,6 +51,9 @@ Prefix = Annotated[
         description="how names begin: 1 to 64 of A-Z a-z 0-9 _ . : -",
     ),
 ]
+LastEventId = Annotated[
+    str, Meta(pattern=r"^[0-9]{1,15}\Z", description="the id of an event of a stream")
+]
 Limit = Annotated[int, Meta(ge=1, description="a whole number of at least 1")]
 Cursor = Annotated[
     str,

@@ -55,6 +55,13 @@ class BadParameter(Problem):
         super().__init__(400, detail, name="bad-parameter", parameter=parameter)
 
 
+class BadBody(Problem):
+    """Raised when a request's body is not what its route takes."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(400, detail, name="bad-body")
+
+
 class UnknownDevice(Problem):
     """Raised when a device has neither readings nor a status."""
 

@@ -1,7 +1,6 @@
 """What the routes work with, held by the application: settings, questions, states, figures."""
 
-from collections.abc import Iterable, Mapping
-from itertools import chain
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 from flask import current_app
@@ -9,10 +8,12 @@ from msgspec import Struct
 
 from api.access import Access
 from api.cache import AnswerCache
+from api.commands import Commands
 from api.cors import Origins
 from api.drain import Drain
 from api.figures import Figures
 from api.gaps import GapWatch
+from api.live.streams import Streams
 from api.problems import UnknownDevice
 from api.questions import Questions
 from api.readiness_log import ReadinessLog
@@ -38,6 +39,8 @@ class Room(Struct, frozen=True):
     drain: Drain
     readiness_log: ReadinessLog
     gaps: GapWatch
+    streams: Streams
+    commands: Commands
 
     def devices(self) -> Mapping[str, Device]:
         """Return every known device by name, in order of names."""
@@ -52,9 +55,11 @@ class Room(Struct, frozen=True):
             raise UnknownDevice(name[:64])
         return found
 
-    def samples(self) -> Iterable[Sample]:
+    def samples(self) -> Iterator[Sample]:
         """Return the API's own figures as they are now."""
-        return chain(self.figures.samples(self.cache, self.board), self.gaps.samples())
+        yield from self.figures.samples(self.cache, self.board)
+        yield from self.gaps.samples()
+        yield from self.streams.figures.samples()
 
     def checks(self) -> Mapping[str, Check]:
         """Return what readiness depends on, by name."""

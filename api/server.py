@@ -16,6 +16,7 @@ _FINISH_SECONDS = 10
 _STORE_SLACK_SECONDS = 5
 # Longer than a proxy in front keeps an idle connection: the one who sends next is to close it.
 _KEEPALIVE_SECONDS = 75
+_IDLE_CONNECTIONS = 1_000
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -33,14 +34,18 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load_config(self) -> None:
         """Give gunicorn its settings."""
-        host = self._settings.http_host
+        settings = self._settings
+        host = settings.http_host
+        threads = settings.server_threads
         given: dict[str, Any] = {
             "bind": f"[{host}]:{self._settings.http_port}"
             if ":" in host
             else f"{host}:{self._settings.http_port}",
             "workers": 1,
             "worker_class": DrainingWorker,
-            "threads": self._settings.server_threads,
+            "threads": threads,
+            # Connections that only wait are no threads, and are not to keep a stream from opening.
+            "worker_connections": threads + _IDLE_CONNECTIONS,
             "keepalive": _KEEPALIVE_SECONDS,
             # For how long the worker is waited for: one second more than it takes at most.
             "graceful_timeout": math.ceil(self._settings.drain_seconds) + self.finish_seconds + 1,

@@ -117,6 +117,50 @@ class ApiSettings(StoreSettings, frozen=True, kw_only=True):
     max_range_hours: Annotated[
         int, Meta(ge=1, le=87_600, description="the longest range that may be asked")
     ] = 744
+    max_streams: Annotated[
+        int, Meta(ge=0, le=2_000, description="how many live streams may be open at once")
+    ] = 200
+    stream_queue_bytes: Annotated[
+        int,
+        Meta(
+            ge=10_000,
+            le=1_000_000_000,
+            description="how much may wait for the reader of a stream before it is dropped",
+        ),
+    ] = 4_000_000
+    stream_queue_events: Annotated[
+        int, Meta(ge=10, le=10_000_000, description="how many events may wait likewise")
+    ] = 20_000
+    stream_heartbeat_seconds: Annotated[
+        float, Meta(ge=0.1, le=300, description="after how much silence a stream says it is alive")
+    ] = 15.0
+    stream_send_seconds: Annotated[
+        float,
+        Meta(ge=0.1, le=300, description="how long one write to a stream's reader may take"),
+    ] = 20.0
+    stream_overlap_seconds: Annotated[
+        float,
+        Meta(
+            ge=0.1,
+            le=600,
+            description="how much earlier than where a stream was lost the store is read again, "
+            "and how often until it is complete",
+        ),
+    ] = 20.0
+    stream_catch_up_seconds: Annotated[
+        float,
+        Meta(ge=1, le=604_800, description="how far back a stream is filled from the store"),
+    ] = 3_600.0
+    stream_catch_up_readings: Annotated[
+        int,
+        Meta(ge=1, le=10_000_000, description="with how many readings at most, at one look"),
+    ] = 100_000
+    max_commands: Annotated[
+        int, Meta(ge=0, le=128, description="how many commands may wait for their devices at once")
+    ] = 16
+    command_timeout_seconds: Annotated[
+        float, Meta(ge=0.1, le=60, description="how long a device may take to answer a command")
+    ] = 5.0
     max_devices: Annotated[
         int, Meta(ge=1, le=10_000_000, description="how many devices' states are kept")
     ] = 100_000
@@ -125,5 +169,8 @@ class ApiSettings(StoreSettings, frozen=True, kw_only=True):
     def server_threads(self) -> int:
         """How many requests the server takes at once: those with the store, those that wait (each
         at either gate, api/gates.py), and some more, so that refusals and health never wait.
+
+        A stream holds one for as long as it is open, and a command until its device has answered.
         """
-        return 2 * (self.threads + self.max_waiting) + _SPARE_THREADS
+        asking = 2 * (self.threads + self.max_waiting) + _SPARE_THREADS
+        return asking + self.max_streams + self.max_commands

@@ -2,7 +2,7 @@
 
 import threading
 from itertools import product
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Protocol, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -44,6 +44,13 @@ class DeviceStatus(Struct, frozen=True):
     since_ms: int | None
 
 
+class Listener(Protocol):
+    """Is told of each change of a device's state, and of devices that were taken out of service."""
+
+    def __call__(self, status: DeviceStatus, *, forgotten: bool) -> None:
+        """Take a device's status, the last one where it is forgotten."""
+
+
 _decode = msgspec.json.Decoder(StatusMessage).decode
 
 
@@ -51,6 +58,7 @@ class StatusBoard:
     """The states of at most `max_devices` devices; safe to share between threads."""
 
     def __init__(self, max_devices: int) -> None:
+        self.listener: Listener | None = None
         self.connected = False
         self.refused = 0
         self._trouble = "not connected yet"
@@ -86,7 +94,13 @@ class StatusBoard:
             self.refused += 1
             return
         with self._lock:
+            before = self._statuses.get(device)
             self._set(site, device, message, retained=retained, now_ms=now_ms)
+            after = self._statuses.get(device)
+        if self.listener is not None and after != before:
+            told = after or before
+            if told is not None:
+                self.listener(told, forgotten=after is None)
 
     def _set(
         self, site: str, device: str, message: StatusMessage | None, *, retained: bool, now_ms: int

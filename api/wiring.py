@@ -7,6 +7,7 @@ from flask import Flask
 from api.app import create_app
 from api.broker_link import BrokerLink
 from api.drain import Drain
+from api.live.feed import Feed
 from api.room import EXTENSION, Room
 from api.settings import ApiSettings
 from api.status_board import StatusBoard
@@ -17,10 +18,11 @@ from telemetry.store.opening import open_store
 class RunningApi:
     """The application with its store and its connection to the broker, from start to stop."""
 
-    def __init__(self, app: Flask, store: Store, link: BrokerLink) -> None:
+    def __init__(self, app: Flask, store: Store, link: BrokerLink, feed: Feed) -> None:
         self.app = app
         self._store = store
         self._link = link
+        self._feed = feed
         self._room: Room = app.extensions[EXTENSION]
 
     @classmethod
@@ -30,10 +32,12 @@ class RunningApi:
         board = StatusBoard(settings.max_devices)
         app = create_app(settings, store, board)
         room: Room = app.extensions[EXTENSION]
-        link = BrokerLink(settings, board, room.samples)
+        link = BrokerLink(settings, board, room.commands, room.samples)
+        feed = Feed(settings, room.streams.hub, room.streams.figures)
+        room.streams.start(feed.keep)
         link.start()
         room.gaps.start()
-        return cls(app, store, link)
+        return cls(app, store, link, feed)
 
     @property
     def drain(self) -> Drain:
@@ -43,6 +47,8 @@ class RunningApi:
     def stop(self) -> None:
         """Disconnect from the broker and let go of the store."""
         self._room.gaps.stop()
+        self._room.streams.hub.stop()
+        self._feed.stop()
         self._link.stop()
         self._store.close()
 

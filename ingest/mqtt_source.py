@@ -130,8 +130,7 @@ class MqttSource:
         """Say goodbye to the broker, which keeps the session and the subscription."""
         connection = self._connection
         if connection is not None and connection.is_connected:
-            if self._settings.share_group:
-                self._say(connection, self._members.status("offline"))
+            self._say(connection, self._members.status("offline"))
             await self._say_goodbye(connection)
 
     async def is_drained(self) -> bool:
@@ -150,22 +149,21 @@ class MqttSource:
         connection = self._connection
         if connection is None or not connection.is_connected:
             return False
-        if self._settings.share_group:
-            self._say(connection, b"")
+        self._say(connection, b"")
         await self._say_goodbye(connection, session_expiry_interval=0)
         self._memory.forget()
         return True
 
     async def _connect(self) -> Connection:
         settings = self._settings
-        grouped = bool(settings.share_group) and not self._leaving
+        stays = not self._leaving
         connection = Connection(
             settings.client_id,
             self,
             notices=_NOTICED,
             unreleased=self._unreleased,
             tally=self._tally,
-            will=Will(self._members.topic, self._members.status("offline")) if grouped else None,
+            will=Will(self._members.topic, self._members.status("offline")) if stays else None,
             session_expiry_interval=settings.session_expiry_seconds,
             receive_maximum=settings.receive_maximum,
         )
@@ -177,7 +175,7 @@ class MqttSource:
         except BaseException:
             connection.drop()
             raise
-        if grouped:
+        if stays:
             self._say(connection, self._members.status("online"))
         self._connection = connection
         self._tally.connects += 1

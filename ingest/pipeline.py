@@ -113,6 +113,7 @@ class Pipeline:
         confirmed_ms = time.time_ns() // 1_000_000
         for kind, times_ms in batch.times_ms.items():
             self._latencies.record(kind, [confirmed_ms - time_ms for time_ms in times_ms])
+            self._tally.note_written(times_ms)
         kept = self._quarantine(batch, refused)
         for qos in range(3):
             self._tally.written[qos] += kept[qos]

@@ -142,12 +142,15 @@ class IngestService:
             self.tally.quarantine_bytes = await asyncio.to_thread(self._quarantine.size)
             now_ms = time.time_ns() // 1_000_000
             values = as_values(self._samples())
+            told_ms, self.tally.oldest_written_ms = self.tally.oldest_written_ms, None
             own = Reading(OWN_SITE, self._settings.client_id, "denyut_ingest", now_ms, values)
             try:
                 # They are outside all counts, and the next ones tell the same.
                 await self._writer.write([own], give_up_at_s=time.monotonic())
             except StoreError as error:
                 _logger.info("own figures were not stored", problem=str(error))
+                if told_ms is not None:
+                    self.tally.note_written([told_ms])
 
     def _samples(self) -> list[Sample]:
         return list(samples(self.tally, self._latencies))

@@ -167,6 +167,7 @@ class Spooling:
         self._tally.batches += 1
         confirmed_ms = time.time_ns() // 1_000_000
         self._latencies.record("late", [confirmed_ms - one.time_ms for one in readings])
+        self._tally.note_written(one.time_ms for one in readings)
 
     async def _write_until_stored(self, readings: Sequence[Reading]) -> list[Refused]:
         while True:

@@ -4,7 +4,7 @@ received + taken over = written + quarantined + spooled + in flight + dropped: r
 sides, and a message that cannot be decoded counts as one reading.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -40,6 +40,7 @@ class Tally:
     overwritten: int = 0
     left_out_values: int = 0
     messages: int = 0
+    oldest_written_ms: int | None = None
     batches: int = 0
     write_seconds: float = 0.0
     write_retries: int = 0
@@ -55,6 +56,14 @@ class Tally:
     acknowledged_messages: int = 0
     duplicate_messages: int = 0
     quarantine_evicted: int = 0
+
+    def note_written(self, times_ms: Iterable[int]) -> None:
+        """Note how far back the readings that the store has confirmed reach."""
+        oldest_ms = min(times_ms, default=None)
+        if oldest_ms is not None and (
+            self.oldest_written_ms is None or oldest_ms < self.oldest_written_ms
+        ):
+            self.oldest_written_ms = oldest_ms
 
     @property
     def balance(self) -> int:
@@ -113,6 +122,9 @@ def _gauges(tally: Tally) -> Iterator[Sample]:
         ("orphan_members", tally.orphans, "Members of the group that are away and did not leave."),
     ):
         yield Sample(name, value, about, kind="gauge")
+    if tally.oldest_written_ms is not None:
+        about = "Own time of the oldest reading stored since the last own figures."
+        yield Sample("oldest_written_ms", tally.oldest_written_ms, about, kind="gauge")
 
 
 def _session_counters(tally: Tally) -> Iterator[Sample]:

@@ -43,7 +43,7 @@ class Declaration(Struct, frozen=True):
     answers: Mapping[int, Content]
     parameters: type[Struct] | None
     path: Mapping[str, Any]
-    body: type[Struct] | None
+    body: Any
     problems: tuple[int, ...]
     scope: Scope | None
 
@@ -54,7 +54,7 @@ def declares(
     answers: Mapping[int, Any],
     parameters: type[Struct] | None = None,
     path: Mapping[str, Any] | None = None,
-    body: type[Struct] | None = None,
+    body: Any = None,
     problems: Iterable[int] = (),
     scope: Scope | None = "read",
 ) -> Callable[[View], View]:

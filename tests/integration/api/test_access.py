@@ -19,9 +19,9 @@ from telemetry.store import Store
 from telemetry.store.opening import open_store
 from telemetry.store.settings import StoreSettings
 from tests.integration.api.conftest import Client, reading
-from tests.integration.api.test_error_shape import ASKING_PATHS, PATHS, problem
+from tests.integration.api.test_error_shape import ASKING_PATHS, ENDLESS_PATH, PATHS, problem
 
-OPEN_PATHS = sorted(set(PATHS) - set(ASKING_PATHS))
+OPEN_PATHS = sorted(set(PATHS) - {*ASKING_PATHS, ENDLESS_PATH})
 UNKNOWN_KEY = "dnyt_0123456789ab_" + "0" * 64
 
 MakeKey = Callable[..., dict[str, str]]
@@ -58,7 +58,9 @@ def client(
     store.close()
 
 
-@pytest.mark.parametrize("path", [*ASKING_PATHS, "/v1", "/v1/", "/v1/nowhere", "/v1/devices/"])
+@pytest.mark.parametrize(
+    "path", [*ASKING_PATHS, ENDLESS_PATH, "/v1", "/v1/", "/v1/nowhere", "/v1/devices/"]
+)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "DELETE"])
 def test_nothing_under_v1_is_answered_without_a_key(client: Client, path: str, method: str) -> None:
     response = client.open(path, method=method)

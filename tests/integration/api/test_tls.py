@@ -8,6 +8,8 @@ import msgspec
 import pytest
 
 from api.broker_link import BrokerLink
+from api.commands import Commands
+from api.live.figures import LiveFigures
 from api.settings import ApiSettings
 from api.status_board import StatusBoard
 from broker import access
@@ -33,17 +35,15 @@ def started(local: LocalStack) -> Service:
 def linked(broker: Broker, *, tls_ca_file: str = "") -> Iterator[StatusBoard]:
     """The API's link to the broker in this process; what it knows is on the board."""
     board = StatusBoard(10)
-    link = BrokerLink(
-        ApiSettings(
-            store_url="sqlite:///unused",
-            broker_host=broker.host,
-            broker_port=broker.port,
-            password=Secret(broker.password(access.API)),
-            tls_ca_file=tls_ca_file,
-        ),
-        board,
-        list,
+    settings = ApiSettings(
+        store_url="sqlite:///unused",
+        broker_host=broker.host,
+        broker_port=broker.port,
+        password=Secret(broker.password(access.API)),
+        tls_ca_file=tls_ca_file,
     )
+    commands = Commands(settings, lambda: board.connected, LiveFigures())
+    link = BrokerLink(settings, board, commands, list)
     link.start()
     try:
         yield board

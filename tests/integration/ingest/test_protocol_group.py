@@ -10,6 +10,7 @@ from tests.eventually import eventually_async
 from tests.integration.ingest.conftest import StartIngest
 from tests.scripted_broker import SUBSCRIBE, ScriptedBroker, publish
 
+RETAINED_AT_QOS_1 = 0x33
 DROPPED = "$SYS/broker/publish/messages/dropped"
 
 
@@ -106,3 +107,17 @@ async def test_what_the_broker_holds_is_what_it_stores_less_what_is_retained(
 
     await eventually_async(lambda: service.tally.broker_queued == 202)
     await eventually_async(lambda: service.tally.broker_clients == 102)
+
+
+@pytest.mark.parametrize("group", ["", "a"])
+async def test_an_ingest_says_that_it_is_there_once_it_has_subscribed(
+    broker: ScriptedBroker, start_ingest: StartIngest, group: str
+) -> None:
+    """Also one that shares with nobody: by that the API knows that somebody stores."""
+    await start_ingest(share_group=group)
+    await eventually_async(lambda: len(broker.kinds(RETAINED_AT_QOS_1)) == 1)
+    (said,) = broker.kinds(RETAINED_AT_QOS_1)
+    assert b"status/denyut/ingest-1" in said.body
+    assert b'"online"' in said.body
+    order = [one.kind for one in broker.kinds(SUBSCRIBE, RETAINED_AT_QOS_1)]
+    assert order == [SUBSCRIBE] * (len(order) - 1) + [RETAINED_AT_QOS_1]
