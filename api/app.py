@@ -109,6 +109,7 @@ def _room(settings: ApiSettings, store: Store, board: StatusBoard) -> Room:
         places=settings.threads,
         queue=settings.max_waiting,
         wait_seconds=settings.store_timeout_seconds,
+        tables=settings.max_tables,
     )
     questions = Questions(store, cache, figures, gates)
     drain = Drain()

@@ -57,10 +57,16 @@ class Gate:
 
 
 class Gates:
-    """Ranges and all other questions pass by gates of their own: neither keeps the other out."""
+    """Ranges, tables and all other questions pass by gates of their own: none keeps others out.
 
-    def __init__(self, figures: Figures, *, places: int, queue: int, wait_seconds: float) -> None:
+    A table holds its place until it has been taken, so that nobody waits for one.
+    """
+
+    def __init__(
+        self, figures: Figures, *, places: int, queue: int, wait_seconds: float, tables: int
+    ) -> None:
         self.ranges = Gate(figures, places=places, queue=queue, wait_seconds=wait_seconds)
+        self.tables = Gate(figures, places=tables, queue=0, wait_seconds=0.0)
         self.others = Gate(figures, places=places, queue=queue, wait_seconds=wait_seconds)
 
 

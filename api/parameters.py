@@ -10,6 +10,7 @@ from flask import current_app, request
 from msgspec import Meta, Struct
 from werkzeug.datastructures import MultiDict
 
+from api.formats import Format
 from api.openapi.declaration import declaration_of
 from api.problems import BadParameter
 from api.times import Duration, Moment
@@ -60,6 +61,14 @@ Cursor = Annotated[
     Meta(
         pattern=r"^[A-Za-z0-9_-]{16,600}\Z",
         description="what `next` of an answer to the same question holds",
+    ),
+]
+ReadingsLimit = Annotated[
+    int,
+    Meta(
+        ge=1,
+        description="a whole number of at least 1; without it JSON holds 1000, and CSV and NDJSON "
+        "everything",
     ),
 ]
 Points = Annotated[
@@ -117,9 +126,12 @@ class DeviceReadingsParameters(Struct, frozen=True, forbid_unknown_fields=True):
     every: Annotated[Duration | None, Meta(description=_DURATION_RULE)] = None
     points: Points | None = None
     aggregate: Aggregate | None = None
-    limit: Limit = USUAL_LIMIT
+    limit: ReadingsLimit | None = None
     order: Literal["asc", "desc"] = "asc"
     cursor: Cursor | None = None
+    format: Annotated[
+        Format | None, Meta(description="one of json, csv, ndjson; wins over the Accept header")
+    ] = None
 
 
 class ReadingsParameters(DeviceReadingsParameters, frozen=True, forbid_unknown_fields=True):

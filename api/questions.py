@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from msgspec import Struct
@@ -14,7 +15,9 @@ from telemetry.reading import Reading
 from telemetry.store import (
     Aggregate,
     Aggregated,
+    Bucket,
     Position,
+    Row,
     Selection,
     SequenceCount,
     Series,
@@ -65,8 +68,7 @@ class Questions:
 
     def series(self) -> list[Series]:
         """Return every series of the devices."""
-        every = self._ask("series", ask=self._store.series)
-        return [one for one in every if one.site != OWN_SITE]
+        return [one for one in self._every_series() if one.site != OWN_SITE]
 
     def latest(self, *, site: str | None = None, device: str | None = None) -> list[Reading]:
         """Return the latest reading of each series, own figures only where `site` names them."""
@@ -102,6 +104,51 @@ class Questions:
     def fields(self) -> list[StoredField]:
         """Return the fields of all measurements, own figures among them."""
         return self._ask("fields", ask=self._store.fields)
+
+    def field_names(self, selection: Selection) -> tuple[str, ...]:
+        """Return which fields the selected readings may have, of any time."""
+        measurements = {one.measurement for one in self._every_series() if _holds(selection, one)}
+        return tuple(sorted({one.name for one in self.fields() if one.measurement in measurements}))
+
+    def table_place(self) -> AbstractContextManager[None]:
+        """Hold a place for a table that is sent."""
+        return self._gates.tables.place()
+
+    def rows(
+        self,
+        selection: Selection,
+        fields: Sequence[str],
+        *,
+        descending: bool,
+        after: Position | None,
+    ) -> Iterator[list[Row]]:
+        """Yield readings as rows, page by page; who asks holds a place for a table."""
+        pages = self._store.rows(selection, fields, descending=descending, after=after)
+        while (page := self._figures.timed(lambda: next(pages, None))) is not None:
+            yield page
+
+    def table_buckets(
+        self,
+        selection: Selection,
+        aggregation: Aggregation,
+        *,
+        limit: int,
+        descending: bool,
+        after: Position | None,
+    ) -> list[Bucket]:
+        """Return intervals for a table, as `rows`."""
+        return self._figures.timed(
+            lambda: (
+                self._store.aggregate(
+                    selection,
+                    every_ms=aggregation.every_ms,
+                    aggregate=aggregation.aggregate,
+                    limit=limit,
+                    descending=descending,
+                    after=after,
+                ).buckets
+            )
+        )
 
     def readings(
         self,
@@ -145,6 +192,9 @@ class Questions:
         """Return how many readings of each boot of each device are stored."""
         return self._ask("sequence_counts", ask=lambda: list(self._store.sequence_counts()))
 
+    def _every_series(self) -> list[Series]:
+        return self._ask("series", ask=self._store.series)
+
     def _count(self) -> dict[str, float]:
         now = now_ms()
         found: Counter[str] = Counter()
@@ -159,3 +209,12 @@ class Questions:
     def _at(self, gate: Gate, ask: Callable[[], Answer]) -> Answer:
         with gate.place():
             return self._figures.timed(ask)
+
+
+def _holds(selection: Selection, series: Series) -> bool:
+    return (
+        selection.site in (None, series.site)
+        and selection.device in (None, series.device)
+        and selection.measurement in (None, series.measurement)
+        and selection.except_site != series.site
+    )

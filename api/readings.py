@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from api import chart
 from api.cursors import cursor_of, place_of
-from api.parameters import DeviceReadingsParameters, ReadingsParameters, at_most
+from api.parameters import USUAL_LIMIT, DeviceReadingsParameters, ReadingsParameters, at_most
 from api.problems import BadParameter
 from api.quantities import Milliseconds, Time
 from api.questions import Aggregation, Questions, now_ms
@@ -107,7 +107,7 @@ def work_out(
     asked: DeviceReadingsParameters, settings: ApiSettings, *, site: str | None, device: str | None
 ) -> Range:
     """Return the question that parameters ask now; BadParameter where it is beyond the limits."""
-    question = Question(replace(asked, cursor=None, limit=1), site, device)
+    question = Question(replace(asked, cursor=None, limit=None, format=None), site, device)
     place = None if asked.cursor is None else place_of(asked.cursor, question, Place)
     now = now_ms()
     start_ms = place.start_ms if place else asked.start.at(now)
@@ -130,7 +130,7 @@ def work_out(
         question=question,
         selection=selection,
         aggregation=_aggregation(asked, start_ms, stop_ms, settings.max_points),
-        limit=at_most("limit", asked.limit, settings.max_points),
+        limit=at_most("limit", asked.limit or USUAL_LIMIT, settings.max_points),
         order=asked.order,
         after=place.position if place else None,
     )

@@ -51,6 +51,15 @@ class ApiSettings(StoreSettings, frozen=True, kw_only=True):
     threads: Annotated[
         int, Meta(ge=1, le=128, description="how many questions the store is asked at once")
     ] = 8
+    max_tables: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            description="how many answers as CSV or NDJSON are sent at once; more are refused with "
+            "429. Each holds some 20 MB",
+        ),
+    ] = 3
     max_waiting: Annotated[
         int,
         Meta(
@@ -170,7 +179,8 @@ class ApiSettings(StoreSettings, frozen=True, kw_only=True):
         """How many requests the server takes at once: those with the store, those that wait (each
         at either gate, api/gates.py), and some more, so that refusals and health never wait.
 
-        A stream holds one for as long as it is open, and a command until its device has answered.
+        A stream and a table hold one for as long as they are open, and a command until its device
+        has answered.
         """
         asking = 2 * (self.threads + self.max_waiting) + _SPARE_THREADS
-        return asking + self.max_streams + self.max_commands
+        return asking + self.max_streams + self.max_commands + self.max_tables

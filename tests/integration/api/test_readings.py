@@ -227,7 +227,7 @@ def test_a_cursor_of_another_question_or_that_was_changed_is_refused(
 
 
 def test_a_cursor_made_by_somebody_else_is_held_to_the_limits_too(client: Client) -> None:
-    asked = ReadingsParameters(device="d1", limit=1)
+    asked = ReadingsParameters(device="d1")
     question = Question(asked, None, "d1")
     place = Place(0, 4_000_000_000_000, Position(0, "d1", "weather", "hall"))
     forged = {"device": "d1", "cursor": cursor_of(question, place)}
