@@ -23,7 +23,7 @@ UNUSED   := --no-emit-package pbr --no-emit-package setuptools
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test check faults bench tools images deploy undeploy status scale leave rotate \
-        backup restore audit test-stack format lock docs screenshots clean mosquitto chromium
+        backup restore audit test-stack format lock docs dashboards screenshots clean mosquitto chromium
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,12 +96,15 @@ format: $(DEV) ## format the code, and mend what the linter can
 docs: $(DEV) ## write docs/settings.md from the declarations
 	@$(BIN)/python -m docs.reference
 
+dashboards: $(DEV) ## write Grafana's dashboards and alerts from the code
+	@$(BIN)/python -m stack.dashboards
+
 screenshots: mosquitto chromium $(DEV) ## take the pictures of the live page anew
 	@$(BIN)/python -m docs.screenshots
 
 lock: $(LOCK) ## pin what setup.cfg asks for, with hashes [UPGRADE=1]
 	@$(COMPILE) -o requirements/runtime.txt setup.cfg requirements/build.in \
-		$(foreach service,$(SERVICES),--extra $(service)) --extra deploy
+		$(foreach service,$(SERVICES),--extra $(service)) --extra deploy --extra grafana
 	@$(foreach service,$(SERVICES),$(COMPILE) -o requirements/$(service).txt setup.cfg \
 		--extra $(service) $(UNUSED) -c requirements/runtime.txt &&) true
 	@$(COMPILE) -o requirements/dev.txt setup.cfg requirements/build.in \

@@ -124,7 +124,7 @@ def _room(settings: ApiSettings, store: Store, board: StatusBoard) -> Room:
         origins=Origins(settings.cors_origins),
         drain=drain,
         readiness_log=ReadinessLog(),
-        gaps=GapWatch(store, board, settings.gaps_interval_seconds),
+        gaps=GapWatch(board, settings.gaps_interval_seconds),
         streams=streams,
         commands=Commands(settings, lambda: board.connected, streams.figures),
     )

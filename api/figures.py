@@ -23,7 +23,7 @@ class Figures:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests: Counter[tuple[str, str]] = Counter()
-        self._request_seconds: defaultdict[str, float] = defaultdict(float)
+        self._request_seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
         self._refusals: Counter[str] = Counter()
         self._store_queries = 0
         self._store_failures = 0
@@ -31,9 +31,10 @@ class Figures:
 
     def count_request(self, route: str, status: int, seconds: float) -> None:
         """Count a request by its class of route and of status (`2xx`)."""
+        kind = route, f"{status // 100}xx"
         with self._lock:
-            self._requests[route, f"{status // 100}xx"] += 1
-            self._request_seconds[route] += seconds
+            self._requests[kind] += 1
+            self._request_seconds[kind] += seconds
 
     def count_refusal(self, reason: Refusal) -> None:
         """Count a request that was refused for its key, for want of one, or as one too many."""
@@ -62,8 +63,9 @@ class Figures:
         for (route, status), count in sorted(requests.items()):
             labels = {"route": route, "status": status}
             yield Sample("requests", count, "Requests answered.", labels)
-        for route, total in sorted(seconds.items()):
-            yield Sample("request_seconds", total, "Time spent on them.", {"route": route})
+        for (route, status), total in sorted(seconds.items()):
+            labels = {"route": route, "status": status}
+            yield Sample("request_seconds", total, "Time spent on them.", labels)
         for reason in get_args(Refusal):
             count, labels = refusals.get(reason, 0), {"reason": reason}
             yield Sample(

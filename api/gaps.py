@@ -23,26 +23,24 @@ _log = log.get(__name__)
 class GapWatch:
     """Counts in a thread of its own; an interval of 0 is never."""
 
-    def __init__(self, store: Store, board: StatusBoard, interval_seconds: float) -> None:
-        self._store = store
+    def __init__(self, board: StatusBoard, interval_seconds: float) -> None:
         self._board = board
         self._interval_seconds = interval_seconds
         self._counted: Mapping[str, Stored] = {}
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="gaps", daemon=True)
 
-    def start(self) -> None:
-        """Begin to count, the first time after one interval."""
+    def start(self, store: Store) -> None:
+        """Begin to count, the first time after one interval; the store is patient."""
         if self._interval_seconds:
-            self._thread.start()
+            threading.Thread(target=self._run, args=(store,), name="gaps", daemon=True).start()
 
     def stop(self) -> None:
         """Count no more; a count that is under way is left to its end."""
         self._stopping.set()
 
-    def count(self) -> None:
+    def count(self, store: Store) -> None:
         """Count once, now. Raises StoreError."""
-        self._counted = stored_by_level(self._store.sequence_counts(), self._board.all())
+        self._counted = stored_by_level(store.sequence_counts(), self._board.all())
 
     def samples(self) -> Iterator[Sample]:
         """Yield what was counted last, and nothing before the first count."""
@@ -53,12 +51,12 @@ class GapWatch:
                 "missing_readings", found.missing, "Gaps between those stored.", labels, "gauge"
             )
 
-    def _run(self) -> None:
+    def _run(self, store: Store) -> None:
         pause_seconds = self._interval_seconds
         while not self._stopping.wait(pause_seconds):
             began_s = time.monotonic()
             try:
-                self.count()
+                self.count(store)
             except StoreError as error:
                 _log.info("gaps were not counted", problem=str(error))
             took_seconds = time.monotonic() - began_s

@@ -3,6 +3,7 @@
 from typing import Self
 
 from flask import Flask
+from msgspec.structs import replace
 
 from api.app import create_app
 from api.broker_link import BrokerLink
@@ -13,6 +14,9 @@ from api.settings import ApiSettings
 from api.status_board import StatusBoard
 from telemetry.store import Store
 from telemetry.store.opening import open_store
+
+# Gaps are counted over the whole store: no question of a person waits so long.
+_COUNT_SECONDS = 120.0
 
 
 class RunningApi:
@@ -36,7 +40,8 @@ class RunningApi:
         feed = Feed(settings, room.streams.hub, room.streams.figures)
         room.streams.start(feed.keep)
         link.start()
-        room.gaps.start()
+        patient = replace(settings, store_timeout_seconds=_COUNT_SECONDS)
+        room.gaps.start(open_settings_store(patient))
         return cls(app, store, link, feed)
 
     @property

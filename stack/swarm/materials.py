@@ -67,7 +67,7 @@ def make_materials(settings: DeploySettings, vault: Vault) -> Materials:
         "devices": _devices(settings),
         "fleet": _fleet_file(settings).read_text(encoding="utf-8"),
         "front": (STACK_FOLDER / "front" / "haproxy.cfg").read_text(encoding="utf-8"),
-        "grafana-datasources": (STACK_FOLDER / "grafana" / "datasources.yaml").read_text("utf-8"),
+        **_grafana(settings),
     }
     return Materials(secrets, configs, authority.certificate_pem)
 
@@ -167,6 +167,21 @@ def _fleet_file(settings: DeploySettings) -> Path:
     if Path(settings.fleet).suffix:
         return Path(settings.fleet)
     return ROOMS / "sensors" / "fleets" / f"{settings.fleet}.toml"
+
+
+def _grafana(settings: DeploySettings) -> dict[str, str]:
+    """Return what Grafana is provisioned with, a config for each file."""
+    folder = STACK_FOLDER / "grafana"
+    files = [*folder.glob("*.yaml"), *folder.glob("dashboards/*.json")]
+    found = {
+        f"grafana-{file.stem.removeprefix('denyut-')}": file.read_text("utf-8") for file in files
+    }
+    if settings.runbooks_url:
+        links = f"runbook_url: {settings.runbooks_url.rstrip('/')}/"
+        found["grafana-alerts"] = found["grafana-alerts"].replace(
+            "runbook_url: docs/runbooks/", links
+        )
+    return found
 
 
 def _room(*arguments: str) -> str:

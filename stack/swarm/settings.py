@@ -62,6 +62,17 @@ class DeploySettings(Settings, frozen=True, kw_only=True):
     ingest: Annotated[Replicas, Meta(description="ingest tasks, which share the load")] = 1
     api: Annotated[Replicas, Meta(description="API tasks")] = 2
     grafana: Annotated[int, Meta(ge=0, le=1, description="Grafana tasks")] = 1
+    alert_email: Annotated[
+        str,
+        Meta(
+            pattern=r"^[^\s@;,]+@[^\s@;,]+([;,][^\s@;,]+@[^\s@;,]+)*$",
+            description="to whom Grafana's alerts go, by the mail server that GF_SMTP_… name",
+        ),
+    ] = "denyut@localhost"
+    runbooks_url: Annotated[
+        str,
+        Meta(description="where docs/runbooks can be read in a browser; empty: alerts name files"),
+    ] = ""
     hosts: Annotated[
         str, Meta(description="names and addresses by which people and devices reach the stack")
     ] = "localhost 127.0.0.1"
@@ -130,6 +141,7 @@ class DeploySettings(Settings, frozen=True, kw_only=True):
             "INFLUXDB_IMAGE": self.influxdb_image,
             "FRONT_IMAGE": self.front_image,
             "GRAFANA_IMAGE": self.grafana_image,
+            "ALERT_EMAIL": self.alert_email,
             "DEVICES": str(self.devices),
             "SENSORS_REPLICAS": str(self.sensors),
             "INGEST_REPLICAS": str(self.ingest),

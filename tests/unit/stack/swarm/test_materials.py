@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from cryptography.x509 import DNSName, SubjectAlternativeName, load_pem_x509_certificate
 
 from broker.certificates import Authority, days_left
@@ -12,6 +13,7 @@ from stack.swarm.materials import (
     API_KEY,
     API_KEYS,
     LOADTEST_KEY,
+    STACK_FOLDER,
     check_files,
     make_materials,
 )
@@ -158,3 +160,22 @@ def test_an_unreadable_secret_is_no_reason_to_make_another(vault: Vault) -> None
 
     with pytest.raises(Exception, match="fleet-key cannot be read"):
         vault.get("fleet-key")
+
+
+def test_grafana_is_given_every_file_as_a_config_that_its_service_mounts(vault: Vault) -> None:
+    given = make_materials(DeploySettings(), vault).configs
+    grafana = yaml.safe_load((STACK_FOLDER / "stack.yml").read_text())["services"]["grafana"]
+
+    mounted = {one["source"]: one["target"] for one in grafana["configs"]}
+    assert mounted.keys() == {name for name in given if name.startswith("grafana-")}
+    assert mounted["grafana-alerts"] == "/etc/grafana/provisioning/alerting/denyut.yaml"
+    path = yaml.safe_load(given["grafana-dashboards"])["providers"][0]["options"]["path"]
+    assert mounted["grafana-fleet"].startswith(path)
+
+
+def test_alerts_link_to_where_the_runbooks_can_be_read(vault: Vault) -> None:
+    told = DeploySettings(runbooks_url="https://wiki.example/runbooks/")
+
+    alerts = make_materials(told, vault).configs["grafana-alerts"]
+
+    assert alerts.count("runbook_url: https://wiki.example/runbooks/") == 7
