@@ -11,6 +11,7 @@ import msgspec
 from stack.swarm import NotReady, PreflightError
 from stack.swarm.backup import backup, restore
 from stack.swarm.docker import DockerError
+from stack.swarm.loadtesting import run_loadtest
 from stack.swarm.readiness import Readiness
 from stack.swarm.removal import undeploy
 from stack.swarm.rotation import USUAL, rotate
@@ -127,6 +128,17 @@ def update_api(trial: Trial) -> None:
             f"{len(load.failures)} of {load.requests:,} requests failed {load.failures[:3] or ''}",
         )
         scale(trial.deployment, "api", 2)
+
+
+def load_test(trial: Trial) -> None:
+    """The load test on demand: it asks by way of `front`, ends by itself, and leaves a verdict."""
+    with trial.traffic():
+        told = {"LOADTEST_DURATION_SECONDS": "15", "LOADTEST_READERS": "5"}
+        run_loadtest(trial.deployment, 1, told)
+        trial.wait(_CHANGE_SECONDS, lambda: _loadtest_state(trial), "the load test has ended")
+        state = _loadtest_state(trial)
+        said = trial.deployment.observer.last_words("loadtest")
+        trial.must(state == "complete", f"it met its objectives: {state}; {said}")
 
 
 def update_ingest(trial: Trial) -> None:
@@ -289,6 +301,13 @@ def _connected(trial: Trial) -> int:
     return working
 
 
+def _loadtest_state(trial: Trial) -> str | None:
+    """Return how the load test ended, None while it runs."""
+    rows = trial.docker.rows("service", "ps", trial.service("loadtest"))
+    states = [row["CurrentState"].partition(" ")[0].lower() for row in rows]
+    return states[0] if states and states[0] in ("complete", "failed") else None
+
+
 def _replacement(trial: Trial, service: str, before: str) -> int | None:
     for task in trial.deployment.observer.running_tasks(service):
         if task["ID"] != before:
@@ -324,6 +343,7 @@ STEPS: tuple[Callable[[Trial], None], ...] = (
     scale_ingest_plainly,
     scale_sensors,
     update_api,
+    load_test,
     update_ingest,
     kill_ingest,
     kill_broker,
