@@ -26,6 +26,7 @@ from telemetry.audit import AuditReport
 READINGS_PER_SECOND = 1_000
 _SETTLED_WITHIN_SECONDS = 60.0
 _LOOK_SECONDS = 0.5
+_LINES = "400"
 
 
 class StepFailed(StackError):
@@ -84,6 +85,7 @@ class Trial:
                 self._current.passed = True
             except StackError as error:
                 self._current.why = str(error)
+                self._keep_logs(name)
         self._current.seconds = round(time.monotonic() - began_s, 1)
         self._current.failed_requests = self.failed_requests
         self.results.append(self._current)
@@ -166,6 +168,18 @@ class Trial:
         figures = self.group_figures()
         held = ("denyut_ingest_in_flight_readings", "denyut_ingest_spooled_readings")
         return not any(figures.get(name, 0.0) for name in held)
+
+    def _keep_logs(self, step: str) -> None:
+        """Leave what the engine and every service said beside the report: the engine is emptied."""
+        folder = self._report.parent / "stack-logs" / step
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in self.deployment.observer.services():
+            service = self.service(name)
+            tasks = self.docker.call("service", "ps", "--no-trunc", service).stdout
+            logs = self.docker.call("service", "logs", "--timestamps", "--tail", _LINES, service)
+            text = f"{tasks}\n{logs.stdout}{logs.stderr}"
+            (folder / f"{name}.log").write_text(text, encoding="utf-8")
+        self.console.print(f"    what was logged is in {folder}", style="dim", highlight=False)
 
     def _tell(self) -> None:
         current = self._current
