@@ -149,9 +149,13 @@ class Server:
                 yield from _tables(block)
 
     def _posted(self, path: str, body: str, headers: Mapping[str, str]) -> bytes:
-        self._connection.request("POST", path, body, {**self._headers, **headers})
-        answer = self._connection.getresponse()
-        data = answer.read()
+        try:
+            self._connection.request("POST", path, body, {**self._headers, **headers})
+            answer = self._connection.getresponse()
+            data = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            raise QueryRefused(f"no answer: {error or type(error).__name__}") from error
         if answer.status != http.client.OK:
             raise QueryRefused(f"{answer.status} {data.decode(errors='replace')}: {body}")
         return data
