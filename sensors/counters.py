@@ -7,7 +7,7 @@ from sensors.fleetfile import QOS_LEVELS
 from sensors.link import FailureReason
 from telemetry.metrics import Sample
 
-DropReason = Literal["not_connected", "congested", "outbox_full", "dropout"]
+DropReason = Literal["not_connected", "congested", "outbox_full", "fault"]
 
 LATE_MS = 10
 """A reading handed over later than this after it was due counts as late."""
@@ -51,6 +51,7 @@ class Counters:
     def __init__(self) -> None:
         self.offered = [0, 0, 0]
         self.published = [0, 0, 0]
+        self.copies = [0, 0, 0]
         self.acknowledged = [0, 0, 0]
         self.refused = [0, 0, 0]
         self.republished = [0, 0, 0]
@@ -67,6 +68,7 @@ class Counters:
         self.commands = 0
         self.ignored_commands = 0
         self.reboots = 0
+        self.strikes: dict[str, int] = {}
         self.connected = 0
         self.lateness = Lateness()
 
@@ -83,6 +85,7 @@ class Counters:
         yield from _by_qos(
             "republished_readings", self.republished[1:], "Readings sent once more.", 1
         )
+        yield from _by_qos("copied_readings", self.copies, "Readings that a fault sent twice.")
         for reason, counts in self.dropped.items():
             yield Sample("dropped_readings", sum(counts), "Readings given up.", {"reason": reason})
         yield Sample(
@@ -108,6 +111,8 @@ class Counters:
         yield Sample(
             "ignored_commands", self.ignored_commands, "Commands without a place for the answer."
         )
+        for fault, count in self.strikes.items():
+            yield Sample("faults", count, "Faults that struck a device.", {"fault": fault})
         yield Sample("reboots", self.reboots, "Devices that booted once more.")
         yield Sample(
             "connected_devices", self.connected, "Devices with a connection.", kind="gauge"

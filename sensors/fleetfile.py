@@ -154,23 +154,39 @@ def _contradictions(found: Any) -> Iterator[str]:
 
 
 def _in_group(group: Group) -> Iterator[tuple[str, str]]:
-    if group.devices is None and group.count is None:
-        yield "count", "is missing"
-    if group.devices is not None and group.count is not None:
-        yield "devices", "count is there as well, and one of them is enough"
+    yield from _in_number(group)
     if group.jitter_ms >= group.period_ms:
         yield "jitter_ms", f"{group.jitter_ms} is not below period_ms, {group.period_ms}"
     if group.pack > 1 and group.format != "native":
         yield "pack", f"packs are native, and format is {group.format}"
+    yield from _in_faults(group)
     yield from _in_topic(group.topic)
     if group.profile not in PROFILES:
         yield "profile", f"{group.profile!r} is not one of {', '.join(PROFILES)}"
         return
+    yield from _in_measurements(group)
+    yield from _in_template(group)
+
+
+def _in_number(group: Group) -> Iterator[tuple[str, str]]:
+    if group.devices is None and group.count is None:
+        yield "count", "is missing"
+    if group.devices is not None and group.count is not None:
+        yield "devices", "count is there as well, and one of them is enough"
+
+
+def _in_measurements(group: Group) -> Iterator[tuple[str, str]]:
     known = [one.name for one in PROFILES[group.profile].measurements]
     for name in group.measurements or ():
         if name not in known:
             yield "measurements", f"{name!r} is not one of {group.profile}'s: {', '.join(known)}"
-    yield from _in_template(group)
+
+
+def _in_faults(group: Group) -> Iterator[tuple[str, str]]:
+    for place, plan in enumerate(group.faults):
+        wrong = plan.contradiction()
+        if wrong is not None:
+            yield f"faults[{place}].{wrong[0]}", wrong[1]
 
 
 def _in_topic(topic: str) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
+from sensors.faults.kinds import AnyPlan
 from telemetry.reading import Name
 from telemetry.topics import READINGS
 
@@ -89,6 +90,9 @@ class Habits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="the broker's port, without it SENSORS_BROKER_PORT"),
     ] = None
     tls: Annotated[TlsFiles | None, Meta(description="a table [groups.tls]")] = None
+    faults: Annotated[
+        list[AnyPlan], Meta(max_length=100, description="[[groups.faults]], at most 100")
+    ] = []
     credentials: Annotated[
         str | None,
         Meta(description="a file of name:password lines; without it passwords are derived"),

@@ -27,6 +27,12 @@ class NoLedger:
     def fault(self, session: int, seq: int, name: str) -> None:
         """Record nothing."""
 
+    def unwanted(self, session: int, seq: int) -> None:
+        """Record nothing."""
+
+    def struck(self, session: int, time_ms: int, name: str) -> None:
+        """Record nothing."""
+
     def flush(self) -> None:
         """Do nothing."""
 

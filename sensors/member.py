@@ -11,6 +11,7 @@ from sensors.asides import Commands, Status, Then
 from sensors.commands import Command, Refused, obey
 from sensors.faults.fault import Fault
 from sensors.faults.kinds import PLANS
+from sensors.faults.planning import schedule_fault
 from sensors.fleet import Device
 from sensors.manner import Manner
 from sensors.message import Message
@@ -18,6 +19,8 @@ from sensors.payloads import Packer
 from sensors.source import ReadingSource
 from sensors.uplink import Shared, Uplink
 from telemetry.topics import status_topic
+
+_MS_PER_SECOND = 1000
 
 BOOT_SECONDS = 1.0
 """For how long a device that boots is away."""
@@ -39,8 +42,8 @@ class Member:
     """One device; `place` is where it stands in the fleet."""
 
     __slots__ = (
-        "_around", "_boot_ms", "_device", "_place", "_random", "_shared", "asleep", "faults",
-        "ledger", "packer", "qos", "session", "source", "uplink",
+        "_around", "_boot_ms", "_device", "_period_ms", "_place", "_random", "_retired",
+        "_shared", "asleep", "faults", "ledger", "packer", "qos", "session", "source", "uplink",
     )  # fmt: skip
 
     def __init__(self, device: Device, place: int, boot_ms: int, around: Surroundings) -> None:
@@ -50,6 +53,8 @@ class Member:
         self._random: Random | None = None
         self.qos = device.qos
         self.asleep = False
+        self._period_ms = device.period_ms
+        self._retired = False
         self.faults: dict[str, Fault] = {}
         self.session = 0
         # Readings that the store cannot tell apart are no matter for an audit.
@@ -73,13 +78,14 @@ class Member:
 
     def set_period(self, period_ms: int) -> dict[str, Any]:
         """Make readings at another pace from now on."""
+        self._period_ms = period_ms
         self._around.set_period(self._place, period_ms)
         return {"period_ms": period_ms}
 
     def set_fault(self, fault: str | None, for_ms: int | None) -> dict[str, Any]:
         """Begin a fault, for so long or until told otherwise; None ends all."""
         if fault is None:
-            self.faults = {}
+            self._end_all()
             return {"fault": None}
         if fault not in PLANS:
             raise Refused(f"not a fault of this device; one of {', '.join(PLANS)} is")
@@ -88,15 +94,55 @@ class Member:
 
     def begin(self, fault: Fault, for_ms: float | None) -> None:
         """Let a fault begin, in place of one of its kind; it ends by itself where that is said."""
+        if self._retired:
+            return
+        self._end(fault.name)
         # A new dictionary, because the old one may be read.
         self.faults = {**self.faults, fault.name: fault}
+        self.struck(fault.name)
+        fault.began(self)
         if for_ms is not None:
-            asyncio.get_running_loop().call_later(for_ms / 1000, self.end, fault)
+            asyncio.get_running_loop().call_later(for_ms / _MS_PER_SECOND, self.end, fault)
 
     def end(self, fault: Fault) -> None:
         """Let a fault end, where it has not ended yet."""
         if self.faults.get(fault.name) is fault:
-            self.faults = {name: one for name, one in self.faults.items() if one is not fault}
+            self._end(fault.name)
+
+    def plan_faults(self) -> None:
+        """Let the faults of the fleet file come at their times, counted from now."""
+        for number, plan in enumerate(self._device.habits.faults):
+            seed, name = self._around.seed, self._device.name
+            group = name.rpartition("-")[0]
+            schedule_fault(self, plan, f"{seed}/{name}/{number}", f"{seed}/{group}/{number}")
+
+    def retire(self) -> None:
+        """Let all faults end, and none begin any more: the device is about to leave."""
+        self._end_all()
+        self._retired = True
+
+    def struck(self, fault: str) -> None:
+        """Tell the ledger that a fault struck."""
+        self._shared.counters.strikes[fault] = self._shared.counters.strikes.get(fault, 0) + 1
+        self.ledger.struck(self.session, int(self._around.now_ms()), fault)
+
+    def break_off(self, away_seconds: float) -> None:
+        """Break the connection without a word, and stay away for so long."""
+        self.uplink.break_off(away_seconds)
+
+    def slow_down(self, times: float) -> None:
+        """Be due so many times as rarely as usual."""
+        self._around.set_period(self._place, round(self._period_ms * times))
+
+    def _end(self, name: str) -> None:
+        ending = self.faults.get(name)
+        if ending is not None:
+            self.faults = {other: one for other, one in self.faults.items() if other != name}
+            ending.ended(self)
+
+    def _end_all(self) -> None:
+        for name in self.faults:
+            self._end(name)
 
     def reboot(self) -> dict[str, Any]:
         """Say when the next boot is; `_answer` sees to it."""
@@ -123,7 +169,7 @@ class Member:
             return
         self._shared.counters.reboots += 1
         self.asleep = True
-        self.faults = {}
+        self._end_all()
         self._boot(boot_ms)
         self.uplink.restart(self._status())
         asyncio.get_running_loop().call_later(BOOT_SECONDS, self._wake)

@@ -8,8 +8,12 @@ class Message(Struct, gc=False):
 
     `due_ms` is the moment at which that was to happen, `session` the ledger's number of its boot.
     `number` grows over a device's readings: it is the journal's where there is one, else `seq`.
-    `faults` names the faults that had a part in it. A pack is several readings: it has the seq and
-    the time of the last one, and `others` are the seqs of those before it.
+    A pack is several readings: it has the seq and the time of the last one, and `others` are the
+    seqs of those before it.
+
+    `faults` names the faults that had a part in it. What is `withheld` never leaves, what is
+    `unwanted` ingest must refuse, what is `copied` leaves a second time, and `delay_ms` is by how
+    much later it leaves.
     """
 
     seq: int
@@ -24,3 +28,6 @@ class Message(Struct, gc=False):
     faults: tuple[str, ...] = ()
     withheld: bool = False
     others: tuple[int, ...] = ()
+    unwanted: bool = False
+    copied: bool = False
+    delay_ms: float = 0.0

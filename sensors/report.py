@@ -12,16 +12,18 @@ from sensors.fleetfile import QOS_LEVELS
 
 
 class LevelReport(Struct, frozen=True):
-    """One QoS level; every reading offered or taken over is in one of the counts behind it.
+    """One QoS level; every reading offered, taken over or copied is in one of the counts behind it.
 
     At QoS 0 `published` says how many were sent; at QoS 1 and 2 a reading ends as acknowledged,
     refused, dropped or unfinished (still in an outbox when the run ended); only what is damaged on
-    disk is in none of them. `taken_over` is what an earlier process left there.
+    disk is in none of them. `taken_over` is what an earlier process left there, `copies` what a
+    fault sent a second time.
     """
 
     devices: int
     offered: int
     taken_over: int
+    copies: int
     published: int
     acknowledged: int
     refused: int
@@ -69,6 +71,7 @@ def make_report(
                 devices=sum(device.qos == qos for device in fleet.devices),
                 offered=counters.offered[qos],
                 taken_over=counters.taken_over[qos],
+                copies=counters.copies[qos],
                 published=counters.published[qos],
                 acknowledged=counters.acknowledged[qos],
                 refused=counters.refused[qos],

@@ -12,11 +12,11 @@ from sensors.dialler import Broker, Dialler
 from sensors.figures import OwnFigures
 from sensors.fleet import Fleet
 from sensors.groupfiles import check_outbox, manners, passwords
+from sensors.handover import Handover
 from sensors.journal import Journal
 from sensors.keeping import Keeping, open_journal
 from sensors.ledgers import AnyLedger, NoLedger, open_ledger
 from sensors.member import Member, Surroundings
-from sensors.message import Message
 from sensors.rarelog import RareLog
 from sensors.report import Report, make_report
 from sensors.schedule import Clock, Schedule
@@ -77,6 +77,9 @@ class FleetRun:
             Member(device, place, self._boot_ms, around)
             for place, device in enumerate(fleet.devices)
         ]
+        self._handover = Handover(
+            self._members, self.counters, self._ledger, self._keeping, self._clock, RareLog(_log)
+        )
         if self._keeping is not None:
             self._take_over(self._keeping)
         self._figures = OwnFigures(
@@ -104,7 +107,8 @@ class FleetRun:
     @property
     def unfinished(self) -> int:
         """How many readings are in all outboxes together."""
-        return sum(member.uplink.unfinished for member in self._members)
+        waiting = sum(member.uplink.unfinished for member in self._members)
+        return waiting + sum(self._handover.held)
 
     def samples(self) -> Iterator[Sample]:
         """Yield the figures of the run."""
@@ -189,6 +193,8 @@ class FleetRun:
             [device.habits.jitter_ms for device in self.fleet.devices],
             self.fleet.seed,
         )
+        for member in self._members:
+            member.plan_faults()
         generating = tasks.create_task(self._generate(self._schedule), name="readings")
         with suppress(TimeoutError):
             async with asyncio.timeout(duration_seconds):
@@ -200,49 +206,9 @@ class FleetRun:
         while True:
             due = schedule.take(self._clock.now_ms(), _BATCH)
             if due:
-                self._offer(due)
+                self._handover.offer(due)
             wait_seconds = (schedule.next_due_ms - self._clock.now_ms()) / 1000
             await asyncio.sleep(max(wait_seconds, _TICK_SECONDS) if wait_seconds > 0 else 0)
-
-    def _offer(self, due: list[tuple[int, int]]) -> None:
-        # Journal and ledger first, handed to the system once for all: what is not in them was never
-        # sent. The journal before the ledger: what was offered is on disk.
-        members, offered = self._members, self.counters.offered
-        made: list[tuple[Member, Message]] = []
-        for place, due_ms in due:
-            member = members[place]
-            if member.asleep:
-                continue
-            for message in member.readings(due_ms):
-                member.ledger.offered(
-                    member.session, message.seq, message.time_ms, message.measurement
-                )
-                offered[member.qos] += 1
-                if message.faults and self._suffers(member, message):
-                    continue
-                ready = message if member.packer is None else member.packer.add(message)
-                if ready is not None:
-                    made.append((member, ready))
-        self._hand_over(made)
-
-    def _hand_over(self, made: list[tuple[Member, Message]]) -> None:
-        if self._keeping is not None:
-            waiting = ((member.qos, message) for member, message in made if member.qos)
-            self._keeping.write(waiting, self._forget_through)
-        self._ledger.flush()
-        record_lateness, now_ms = self.counters.lateness.record, self._clock.now_ms
-        for member, message in made:
-            record_lateness(now_ms() - message.due_ms)
-            member.uplink.publish(message)
-
-    def _suffers(self, member: Member, message: Message) -> bool:
-        """Tell the ledger of a reading's faults; True where it stays with the device for good."""
-        for name in message.faults:
-            member.ledger.fault(member.session, message.seq, name)
-        if message.withheld:
-            self.counters.dropped["dropout"][member.qos] += 1
-            member.ledger.dropped(member.session, message.seq)
-        return message.withheld
 
     def _set_period(self, place: int, period_ms: int) -> None:
         """Change a device's period: from the first reading on, or from now on."""
@@ -253,14 +219,9 @@ class FleetRun:
 
     async def _drain(self) -> None:
         self.phase = "draining"
-        self._hand_over(
-            [
-                (member, message)
-                for member in self._members
-                if member.packer is not None
-                for message in member.packer.rest()
-            ]
-        )
+        for member in self._members:
+            member.retire()
+        self._handover.finish()
         _log.info("draining", readings=self.unfinished)
         await self._until(lambda: not self.unfinished, self._settings.drain_seconds)
         left = self.unfinished
@@ -320,17 +281,12 @@ class FleetRun:
         if taken or stay:
             _log.warning("readings of an earlier process", taken_over=taken, of_no_device_here=stay)
 
-    def _forget_through(self, last: int) -> None:
-        for member in self._members:
-            member.uplink.forget(last)
-        _log.error("the outbox's disk is full, its oldest readings were dropped")
-
     def _shared(self, counters: Counters, ledger: AnyLedger, keeping: Keeping | None) -> Shared:
         readings = self._settings.outbox_readings
         return Shared(self._dialler, counters, RareLog(_log), ledger, readings, keeping)
 
     def _report(self) -> Report:
-        unfinished = [0, 0, 0]
+        unfinished = self._handover.held
         for member in self._members:
             unfinished[member.qos] += member.uplink.unfinished_readings
         return make_report(

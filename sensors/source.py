@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from random import Random
 
+from sensors.faults.clocks import SURELY_REFUSED_MS
 from sensors.faults.fault import Fault
 from sensors.fleet import Device
 from sensors.message import Message
@@ -84,7 +85,10 @@ class ReadingSource:
         self._next_seq += 1
         time_ms = series.time_ms(due_ms)
         device, values = self._device, series.values(time_ms)
-        had_part = _altered(series.name, values, time_ms, faults) if faults else ()
+        ahead_ms = 0
+        if faults:
+            had_part, ahead_ms = _altered(series.name, values, time_ms, faults)
+            time_ms += ahead_ms
         reading = Reading(
             device.site,
             device.name,
@@ -100,6 +104,7 @@ class ReadingSource:
         )
         if faults:
             _withhold(message, had_part, faults)
+            message.unwanted = ahead_ms >= SURELY_REFUSED_MS
         return message
 
 
@@ -110,13 +115,18 @@ def _template(text: str) -> TopicTemplate:
 
 def _altered(
     measurement: str, values: dict[str, Value], time_ms: int, faults: Mapping[str, Fault]
-) -> tuple[str, ...]:
-    return tuple(
-        [name for name, fault in faults.items() if fault.alter(measurement, values, time_ms)]
-    )
+) -> tuple[list[str], int]:
+    """Return which faults had a part in values or time, and by how much the clock is ahead."""
+    had_part, ahead_ms = [], 0
+    for name, fault in faults.items():
+        off_ms = fault.clock_ms(time_ms)
+        ahead_ms += off_ms
+        if fault.alter(measurement, values, time_ms) or off_ms:
+            had_part.append(name)
+    return had_part, ahead_ms
 
 
-def _withhold(message: Message, had_part: tuple[str, ...], faults: Mapping[str, Fault]) -> None:
-    withholding = tuple([name for name, fault in faults.items() if fault.withholds()])
-    message.faults = had_part + withholding
+def _withhold(message: Message, had_part: list[str], faults: Mapping[str, Fault]) -> None:
+    withholding = [name for name, fault in faults.items() if fault.withholds(message.due_ms)]
+    message.faults = tuple(dict.fromkeys(had_part + withholding))
     message.withheld = bool(withholding)

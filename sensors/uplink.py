@@ -53,9 +53,9 @@ class Uplink:
     """
 
     __slots__ = (
-        "_asides", "_commands", "_leaving", "_link", "_manner", "_name", "_offline_said",
-        "_offline_sent", "_outbox", "_password", "_qos", "_restarting", "_retry", "_shared",
-        "_status",
+        "_asides", "_away_seconds", "_commands", "_leaving", "_link", "_manner", "_name",
+        "_offline_said", "_offline_sent", "_outbox", "_password", "_qos", "_restarting",
+        "_retry", "_shared", "_status",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +82,7 @@ class Uplink:
         self._offline_said: asyncio.Event | None = None
         self._offline_sent = False
         self._restarting = False
+        self._away_seconds: float | None = None
         self._asides = Asides()
 
     @property
@@ -122,7 +123,7 @@ class Uplink:
                 steady = await self._stay(link)
                 failures = 0 if steady else failures + 1
             if not self._leaving:
-                await asyncio.sleep(wait_seconds(failures))
+                await asyncio.sleep(self._next_wait_seconds(failures))
 
     def publish(self, message: Message) -> None:
         """Send a reading, or keep it until it can be sent."""
@@ -147,6 +148,12 @@ class Uplink:
             self._restarting = True
             self._link.abort()
 
+    def break_off(self, away_seconds: float) -> None:
+        """Break the connection without a word, and come back after so long, without a spread."""
+        self._away_seconds = away_seconds
+        if self._link is not None:
+            self._link.abort()
+
     async def leave(self) -> None:
         """Say offline and disconnect; a device without connection has its last will for that.
 
@@ -161,6 +168,10 @@ class Uplink:
             self._pump()
             await self._offline_said.wait()
         link.disconnect()
+
+    def _next_wait_seconds(self, failures: int) -> float:
+        away_seconds, self._away_seconds = self._away_seconds, None
+        return wait_seconds(failures) if away_seconds is None else away_seconds
 
     async def _open(self) -> Link:
         status = self._status

@@ -9,6 +9,8 @@ Append-only text that a person can read; a process has one file. Its lines:
     r SESSION SEQ                     refused, by the broker or for its size
     d SESSION SEQ                     dropped by the device: no connection, or a full outbox
     f SESSION SEQ FAULT               a simulated fault had a part in the reading
+    x SESSION SEQ                     made so that it must not be stored, by such a fault
+    e SESSION TIME_MS FAULT           a simulated fault struck the device
 
 A torn last line, as a killed process leaves it, is passed over. A process that publishes what an
 earlier one left on disk opens that boot's session again and offers those readings again: each file
@@ -74,6 +76,14 @@ class LedgerWriter:
         """Record that a simulated fault had a part in a reading that was offered."""
         self._file.write(f"f {session} {seq} {name}\n")
 
+    def unwanted(self, session: int, seq: int) -> None:
+        """Record that ingest must refuse a reading that was offered."""
+        self._file.write(f"x {session} {seq}\n")
+
+    def struck(self, session: int, time_ms: int, name: str) -> None:
+        """Record that a simulated fault struck a device."""
+        self._file.write(f"e {session} {time_ms} {name}\n")
+
     def flush(self) -> None:
         """Hand everything recorded to the operating system, so that it survives this process."""
         self._file.flush()
@@ -98,6 +108,10 @@ class Session(Struct):
     ends: bytearray
     faults: dict[int, list[str]] = field(default_factory=dict)
     """By sequence number, the faults that had a part in a reading."""
+    unwanted: set[int] = field(default_factory=set)
+    """The sequence numbers of readings that must not be stored."""
+    strikes: dict[str, int] = field(default_factory=dict)
+    """How often each fault struck the device."""
 
     def offer(self, seq: int, time_ms: int, measurement: int) -> None:
         """Note an offered reading."""
@@ -181,6 +195,11 @@ class _Reader:
                 self._sessions[session].end(int(seq), _ENDS[end])
             case ["f", session, seq, name]:
                 self._sessions[session].befell(int(seq), name)
+            case ["x", session, seq]:
+                self._sessions[session].unwanted.add(int(seq))
+            case ["e", session, _time_ms, name]:
+                strikes = self._sessions[session].strikes
+                strikes[name] = strikes.get(name, 0) + 1
             case ["s", number, qos, boot_ms, site, device]:
                 self._sessions[number] = self._session(site, device, int(boot_ms), int(qos))
             case ["m", number, name]:

@@ -1,13 +1,36 @@
 """All kinds of faults by name."""
 
+from sensors.faults.clocks import ClockJumpPlan, ClockSkewPlan
+from sensors.faults.devices import FlappingPlan, LowBatteryPlan, ReconnectStormPlan
 from sensors.faults.fault import FaultPlan
-from sensors.faults.sending import Dropout, DropoutPlan
-from sensors.faults.values import Drift, DriftPlan, Spike, SpikePlan, Stuck, StuckPlan
+from sensors.faults.sending import (
+    DropoutPlan,
+    DuplicatePlan,
+    LatePlan,
+    MalformedPlan,
+    OutOfOrderPlan,
+    SlowLinkPlan,
+)
+from sensors.faults.values import DriftPlan, SpikePlan, StuckPlan
+
+AnyPlan = (
+    DropoutPlan
+    | StuckPlan
+    | SpikePlan
+    | DriftPlan
+    | LatePlan
+    | DuplicatePlan
+    | OutOfOrderPlan
+    | ClockSkewPlan
+    | ClockJumpPlan
+    | MalformedPlan
+    | FlappingPlan
+    | SlowLinkPlan
+    | ReconnectStormPlan
+    | LowBatteryPlan
+)
 
 PLANS: dict[str, type[FaultPlan]] = {
-    Dropout.name: DropoutPlan,
-    Stuck.name: StuckPlan,
-    Spike.name: SpikePlan,
-    Drift.name: DriftPlan,
+    str(plan.__struct_config__.tag): plan for plan in AnyPlan.__args__
 }
-"""Each with a value for all that a fleet file may say, so that a command needs to name the kind."""
+"""Each has a value for all that a fleet file may say, so that a command need only name the kind."""

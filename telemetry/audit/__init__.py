@@ -8,6 +8,10 @@ The ledger and the store are compared reading by reading, by (device, boot, seq)
 - moved: stored once, at another time or under another measurement than it was offered
 - overwritten: not stored because another reading stands at its series and time
 
+Where simulated faults had a part, the ledger says so, and what they explain is no finding: a
+reading that had to be refused and was, one that never left its device, one whose place another took
+because a clock had jumped. Each kind of fault has its own counts.
+
 What was offered and not acknowledged is no loss, and is not passed over either: a reading was
 refused, or dropped by its device, or is unfinished, still in an outbox or gone with its process.
 """
@@ -23,6 +27,9 @@ from telemetry.store import StoredSequence
 
 FindingKind = Literal["lost", "phantom", "duplicated", "moved", "overwritten"]
 QOS_LEVELS = (0, 1, 2)
+
+CLOCK_FAULTS = frozenset({"clock-jump", "clock-skew"})
+"""The simulated faults under which one reading may take another one's time."""
 
 # So many are named, broken promises first; all are counted.
 NAMED_FINDINGS = 100_000
@@ -69,6 +76,21 @@ class QosReport(Struct):
         setattr(self, kind, getattr(self, kind) + 1)
 
 
+class FaultReport(Struct):
+    """What one kind of simulated fault did, and how it was met.
+
+    Of the readings that it had a part in, `stored` are in the store, `withheld` never left, and
+    `kept_out` had to be refused and were. `overwritten` ones lost their place because of it.
+    """
+
+    strikes: int = 0
+    readings: int = 0
+    stored: int = 0
+    withheld: int = 0
+    kept_out: int = 0
+    overwritten: int = 0
+
+
 class AuditReport(Struct):
     """What the audit found, by QoS level, and the first findings by name."""
 
@@ -76,6 +98,8 @@ class AuditReport(Struct):
     unknown: QosReport
     """Readings of devices that are in no ledger: phantoms of an unknown level."""
     findings: list[Finding] = field(default_factory=list)
+    faults: dict[str, FaultReport] = field(default_factory=dict)
+    """By kind of fault; empty where the fleet had none."""
 
     @property
     def promise_kept(self) -> bool:
@@ -106,6 +130,7 @@ class _Comparison:
         self._misplaced: dict[tuple[str, int, int], list[StoredSequence]] = {}
         self._report = AuditReport({level: QosReport() for level in QOS_LEVELS}, QosReport())
         self._report.by_qos[0].acknowledged = self._report.by_qos[0].unfinished = None
+        self._clock_slots = dict(_clock_slots(ledger))
         self._broken: list[Finding] = []
         self._allowed: list[Finding] = []
 
@@ -113,7 +138,7 @@ class _Comparison:
         """Take in one stored reading."""
         key = (stored.device, stored.boot_ms)
         session = self._sessions.get(key)
-        if session is None or not _offered(session, stored.seq):
+        if session is None or not _offered(session, stored.seq) or stored.seq in session.unwanted:
             self._find("phantom", session, stored)
         elif self._in_place(session, stored):
             self._seen[key][stored.seq] = 1
@@ -130,6 +155,7 @@ class _Comparison:
         taken = self._taken_slots()
         for key, session in self._sessions.items():
             self._settle(session, self._seen[key], taken)
+            self._count_faults(session, self._seen[key])
         self._report.findings = self._broken + self._allowed
         return self._report
 
@@ -170,11 +196,37 @@ class _Comparison:
     def _settle_missing(self, session: Session, seq: int, taken: set[_Slot]) -> None:
         name = self._ledger.name_of(session.measurements[seq])
         slot = (session.device, name, session.times_ms[seq])
+        if self._is_meant(session, seq, slot, taken):
+            return
         missing = StoredSequence(session.site, *slot, session.boot_ms, seq)
         if slot in taken:
             self._find("overwritten", session, missing)
         elif session.qos == 0 or session.ends[seq] == ACKNOWLEDGED:
             self._find("lost", session, missing)
+
+    def _is_meant(self, session: Session, seq: int, slot: _Slot, taken: set[_Slot]) -> bool:
+        """Tell whether a fault explains that a reading is missing."""
+        if seq in session.unwanted or (seq in session.faults and session.ends[seq] == DROPPED):
+            return True
+        clock = self._clock_slots.get(slot)
+        if slot not in taken or clock is None:
+            return False
+        self._fault(clock).overwritten += 1
+        return True
+
+    def _count_faults(self, session: Session, seen: bytearray) -> None:
+        for name, count in session.strikes.items():
+            self._fault(name).strikes += count
+        for seq, names in session.faults.items():
+            for name in names:
+                report = self._fault(name)
+                report.readings += 1
+                report.stored += seen[seq]
+                report.withheld += session.ends[seq] == DROPPED and not seen[seq]
+                report.kept_out += seq in session.unwanted and not seen[seq]
+
+    def _fault(self, name: str) -> FaultReport:
+        return self._report.faults.setdefault(name, FaultReport())
 
     def _find(self, kind: FindingKind, session: Session | None, place: StoredSequence) -> None:
         level = self._report.unknown if session is None else self._report.by_qos[session.qos]
@@ -185,6 +237,16 @@ class _Comparison:
         if len(named) < (NAMED_LOSSES_AT_QOS_0 if is_allowed else NAMED_FINDINGS):
             identity = (place.device, place.boot_ms, place.seq, place.measurement, place.time_ms)
             named.append(Finding(kind, qos, *identity))
+
+
+def _clock_slots(ledger: Ledger) -> Iterator[tuple[_Slot, str]]:
+    """Yield where a wrong clock put readings, with the fault that it was."""
+    for session in ledger.sessions:
+        for seq, names in session.faults.items():
+            for name in names:
+                if name in CLOCK_FAULTS:
+                    measurement = ledger.name_of(session.measurements[seq])
+                    yield (session.device, measurement, session.times_ms[seq]), name
 
 
 def _count_ends(level: QosReport, session: Session, offered: int) -> None:

@@ -5,7 +5,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from telemetry.audit import AuditReport, Finding, QosReport
+from telemetry.audit import AuditReport, FaultReport, Finding, QosReport
 
 _NAMED_ON_SCREEN = 10
 _BAD = ("lost", "phantom", "duplicated", "moved", "overwritten")
@@ -14,6 +14,8 @@ _BAD = ("lost", "phantom", "duplicated", "moved", "overwritten")
 def render(report: AuditReport) -> RenderableType:
     """Return the report as a table with its findings under it."""
     parts: list[RenderableType] = [_table(report)]
+    if report.faults:
+        parts.append(_faults(report))
     for finding in report.findings[:_NAMED_ON_SCREEN]:
         parts.append(_line(finding))
     unnamed = _total(report) - min(len(report.findings), _NAMED_ON_SCREEN)
@@ -38,6 +40,17 @@ def _table(report: AuditReport) -> Table:
     for percentile in ("p50", "p95", "p99"):
         cells = (_number(getattr(one.latency_ms, percentile), " ms") for one in levels.values())
         table.add_row(f"latency {percentile}", *cells)
+    return table
+
+
+def _faults(report: AuditReport) -> Table:
+    table = Table(box=SIMPLE_HEAD, title="Simulated faults", title_justify="left")
+    table.add_column("")
+    for name in FaultReport.__struct_fields__:
+        table.add_column(name.replace("_", " "), justify="right")
+    for name, counts in sorted(report.faults.items()):
+        numbers = (getattr(counts, field) for field in FaultReport.__struct_fields__)
+        table.add_row(name, *(_number(number) for number in numbers))
     return table
 
 

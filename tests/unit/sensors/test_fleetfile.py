@@ -66,6 +66,11 @@ def test_what_is_allowed_stands_behind_a_mistake() -> None:
         ("measurements = ['weather']\n", "measurements: 'weather' is not one of machine's: mach"),
         ("devices = ['x']\n", "devices: count is there as well"),
         ("[groups.tls]\ncolour = 1\n", "tls.colour: not a known key"),
+        ("[[groups.faults]]\nfault = 'gremlins'\n", "faults[0].fault: 'gremlins' is not one of"),
+        ("[[groups.faults]]\nat_s = 1\n", "faults[0].fault: None is not one of dropout, "),
+        ("[[groups.faults]]\nfault = 'stuck'\n", "faults[0].at_s: one of at_s and times_per"),
+        ("[[groups.faults]]\nfault = 'stuck'\nppm = 1\n", "faults[0].ppm: not a known key"),
+        ("[[groups.faults]]\nfault = 'late'\nby_s = 0\n", "faults[0].by_s: expected float > 0"),
         ("expiry_seconds = 0\n", "expiry_seconds: expected int >= 1"),
     ],
 )

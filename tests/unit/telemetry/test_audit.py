@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from telemetry.audit import NAMED_LOSSES_AT_QOS_0, AuditReport, FindingKind, audit
@@ -321,3 +322,64 @@ def test_the_ledgers_of_several_processes_are_read_together(tmp_path: Path) -> N
         ("d1", "m1"),
         ("d2", "m2"),
     ]
+
+
+def add_to(path: Path, *lines: str) -> None:
+    with path.open("a") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def test_what_a_simulated_fault_explains_is_expected_and_counted_by_its_kind(
+    ledger_path: Path, store: SQLiteStore
+) -> None:
+    # Session 2 is node-1, at QoS 1: one reading is refused by ingest, one stays, one is stuck.
+    add_to(ledger_path, "f 2 3 malformed", "x 2 3", "f 2 19 dropout", "d 2 19", "f 2 5 stuck")
+    add_to(ledger_path, "f 1 7 dropout", "d 1 7", "e 2 1700000000000 stuck")
+    write_all(store, without={("node-1", 3), ("node-1", 19), ("node-0", 7)})
+
+    report = audited(ledger_path, store)
+
+    assert report.findings == []
+    assert report.promise_kept
+    faults = {name: msgspec.structs.astuple(counts) for name, counts in report.faults.items()}
+    assert faults == {
+        "stuck": (1, 1, 1, 0, 0, 0),
+        "malformed": (0, 1, 0, 0, 1, 0),
+        "dropout": (0, 2, 0, 2, 0, 0),
+    }
+
+
+def test_a_fault_explains_nothing_but_what_it_does(ledger_path: Path, store: SQLiteStore) -> None:
+    # A stuck reading that is missing is lost, and so is a dropped one at QoS 0 without a fault.
+    add_to(ledger_path, "f 2 5 stuck", "d 1 7", "f 2 3 malformed", "x 2 3")
+    write_all(store, without={("node-1", 5), ("node-0", 7)})
+
+    report = audited(ledger_path, store)
+
+    assert set(found(report)) == {
+        ("lost", 1, "node-1", 5), ("lost", 0, "node-0", 7), ("phantom", 1, "node-1", 3),
+    }  # fmt: skip
+    assert not report.promise_kept
+
+
+def test_a_reading_whose_place_a_jumped_clock_took_is_expected_to_be_overwritten(
+    ledger_path: Path, store: SQLiteStore
+) -> None:
+    add_to(ledger_path, f"o 2 20 {BOOT_MS + 4000} 1", "a 2 20", "f 2 20 clock-jump")
+    write_all(store, without={("node-1", 4)})
+    store.write([reading("node-1", 20, time_ms=BOOT_MS + 4000)])
+
+    report = audited(ledger_path, store)
+
+    assert report.promise_kept
+    assert report.by_qos[1].overwritten == 0
+    assert report.faults["clock-jump"].overwritten == 1
+
+
+@pytest.mark.parametrize("line", ["f 2 99 stuck", "f 9 1 stuck", "x 9 1", "e 9 1 stuck", "f 2 1"])
+def test_a_fault_of_a_reading_or_session_that_is_not_there_makes_no_sense(
+    ledger_path: Path, line: str
+) -> None:
+    add_to(ledger_path, line)
+    with pytest.raises(LedgerError, match="not a line of a ledger"):
+        read_ledger([ledger_path])
