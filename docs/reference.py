@@ -11,6 +11,7 @@ from broker.settings import BrokerSettings
 from ingest.settings import IngestSettings
 from loadtest.settings import LoadtestSettings
 from sensors.settings import SensorsSettings
+from stack.grafana.settings import GrafanaSettings
 from stack.setup.settings import SetupSettings
 from stack.swarm.settings import DeploySettings
 from telemetry.audit.settings import AuditSettings
@@ -26,6 +27,7 @@ _SERVICES: tuple[type[Settings], ...] = (
     AuditSettings,
     LoadtestSettings,
     SetupSettings,
+    GrafanaSettings,
     DeploySettings,
 )
 _HEAD = """# Settings

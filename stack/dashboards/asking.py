@@ -155,7 +155,7 @@ class Server:
             data = answer.read()
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
-            raise QueryRefused(f"no answer: {error or type(error).__name__}") from error
+            raise QueryRefused(f"no answer: {error!r}") from error
         if answer.status != http.client.OK:
             raise QueryRefused(f"{answer.status} {data.decode(errors='replace')}: {body}")
         return data
