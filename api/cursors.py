@@ -15,7 +15,7 @@ import msgspec
 from flask import Request, Response
 from msgspec import Struct
 
-from api.problems import BadParameter
+from api.problems import BadQuestion
 
 _CHECKSUM_BYTES = 12
 _REFUSAL = "cursor: not one of this question's; it is given as `next` with an answer."
@@ -32,7 +32,7 @@ def cursor_of(question: Struct, place: object) -> str:
 
 
 def place_of(cursor: str, question: Struct, kind: type[Place]) -> Place:
-    """Return the place of a cursor; BadParameter where it is not one of the question's."""
+    """Return the place of a cursor; BadQuestion where it is not one of the question's."""
     try:
         data = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         checksum, packed = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
@@ -40,7 +40,7 @@ def place_of(cursor: str, question: Struct, kind: type[Place]) -> Place:
             return msgspec.msgpack.decode(packed, type=kind)
     except (ValueError, msgspec.DecodeError):
         pass
-    raise BadParameter("cursor", _REFUSAL)
+    raise BadQuestion("cursor", _REFUSAL)
 
 
 def next_path(request: Request, cursor: str) -> str:

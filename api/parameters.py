@@ -157,12 +157,16 @@ def read_parameters(kind: type[Parameters], given: MultiDict[str, str]) -> Param
             known = ", ".join(kind.__struct_fields__) or "none"
             raise BadParameter(name[:64], f"{name[:64]!r} is not a parameter here; known: {known}.")
     try:
-        return msgspec.convert(
+        found = msgspec.convert(
             {name: _parsed(kind, name, text) for name, text in texts.items()}, kind, strict=False
         )
     except msgspec.ValidationError as error:
         name = str(error).rpartition("`$.")[2].rstrip("`")
         raise _refusal(kind, name, texts[name]) from error
+    for name, text in texts.items():
+        if getattr(found, name) is None:  # msgspec takes the text null for nothing; here it is odd
+            raise _refusal(kind, name, text)
+    return found
 
 
 def at_most(name: str, value: int, most: int) -> int:

@@ -51,8 +51,16 @@ class Problem(Exception):
 class BadParameter(Problem):
     """Raised when a parameter is unknown, malformed or beyond what is allowed."""
 
+    kind = "bad-parameter"
+
     def __init__(self, parameter: str, detail: str) -> None:
-        super().__init__(400, detail, name="bad-parameter", parameter=parameter)
+        super().__init__(400, detail, name=self.kind, parameter=parameter)
+
+
+class BadQuestion(BadParameter):
+    """Raised when each parameter is well formed, and together they ask what cannot be answered."""
+
+    kind = "bad-question"
 
 
 class BadBody(Problem):

@@ -8,13 +8,13 @@ from msgspec.structs import replace
 from api import chart
 from api.cursors import cursor_of, place_of
 from api.parameters import USUAL_LIMIT, DeviceReadingsParameters, ReadingsParameters, at_most
-from api.problems import BadParameter
+from api.problems import BadQuestion
 from api.quantities import Milliseconds, Time
 from api.questions import Aggregation, Questions, now_ms
 from api.settings import ApiSettings
 from api.status_board import OWN_PREFIX
 from api.times import rfc3339
-from telemetry.reading import Reading, Sequence, Value
+from telemetry.reading import EpochMs, Reading, Sequence, Value
 from telemetry.store import Aggregate, Bucket, Position, Resolution, Selection
 from telemetry.topics import OWN_SITE
 
@@ -67,8 +67,8 @@ class ReadingsPage(Struct, frozen=True):
 class Place(Struct, frozen=True, array_like=True):
     """Where an answer ended: its range, which stays as it was, and the last that it held."""
 
-    start_ms: int
-    stop_ms: int
+    start_ms: EpochMs
+    stop_ms: EpochMs
     position: Position
 
 
@@ -106,17 +106,17 @@ class Range(Struct, frozen=True):
 def work_out(
     asked: DeviceReadingsParameters, settings: ApiSettings, *, site: str | None, device: str | None
 ) -> Range:
-    """Return the question that parameters ask now; BadParameter where it is beyond the limits."""
+    """Return the question that parameters ask now; BadQuestion where it is beyond the limits."""
     question = Question(replace(asked, cursor=None, limit=None, format=None), site, device)
     place = None if asked.cursor is None else place_of(asked.cursor, question, Place)
     now = now_ms()
     start_ms = place.start_ms if place else asked.start.at(now)
     stop_ms = place.stop_ms if place else asked.stop.at(now)
     if start_ms >= stop_ms:
-        raise BadParameter("start", "start must be before stop.")
+        raise BadQuestion("start", "start must be before stop.")
     if stop_ms - start_ms > settings.max_range_hours * _HOUR_MS:
         longest = f"{settings.max_range_hours} h"
-        raise BadParameter("start", f"start to stop: at most {longest} is allowed.")
+        raise BadQuestion("start", f"start to stop: at most {longest} is allowed.")
     selection = Selection(
         start_ms=start_ms,
         stop_ms=stop_ms,
@@ -191,20 +191,20 @@ def _aggregation(
     asked: DeviceReadingsParameters, start_ms: int, stop_ms: int, max_points: int
 ) -> Aggregation | None:
     if asked.every is not None and asked.points is not None:
-        raise BadParameter("points", "points and every exclude each other.")
+        raise BadQuestion("points", "points and every exclude each other.")
     if asked.points is not None:
         at_most("points", asked.points, max_points)
         every_ms = chart.interval_ms(start_ms, stop_ms, asked.points, max_points)
     elif asked.every is not None:
         every_ms = asked.every.ms
     elif asked.aggregate is not None:
-        raise BadParameter("aggregate", "aggregate needs every or points.")
+        raise BadQuestion("aggregate", "aggregate needs every or points.")
     else:
         return None
     intervals = chart.intervals(start_ms, stop_ms, every_ms)
     if intervals > max_points:
         words = f"{intervals} intervals from start to stop: at most {max_points} are allowed."
-        raise BadParameter("every", words)
+        raise BadQuestion("every", words)
     return Aggregation(every_ms, asked.aggregate or "mean")
 
 

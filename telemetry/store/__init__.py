@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from telemetry.reading import Reading, Value
+from telemetry.reading import EpochMs, Reading, Value
 
 Aggregate = Literal[
     "mean", "min", "max", "sum", "count", "first", "last", "p50", "p90", "p95", "p99"
@@ -87,7 +87,7 @@ class Selection(Struct, frozen=True, kw_only=True):
 class Position(NamedTuple):
     """A place in the order of readings or intervals: behind the one that has these."""
 
-    time_ms: int
+    time_ms: EpochMs
     device: str
     measurement: str
     site: str
