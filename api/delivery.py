@@ -59,12 +59,26 @@ class IngestTotals(Struct, frozen=True):
     repeated: Count
 
 
+class Held(Struct, frozen=True):
+    """What is held outside the store, of what may be, over all replicas; None is not known.
+
+    `broker_messages` is what the broker holds for all sessions together.
+    """
+
+    spool_bytes: Count | None
+    spool_budget_bytes: Count | None
+    quarantine_bytes: Count | None
+    quarantine_budget_bytes: Count | None
+    broker_messages: Count | None
+
+
 class DeliveryAnswer(Struct, frozen=True):
     """The delivery report; readings of devices that told no level stand under `unknown`."""
 
     time: Time
     by_qos: dict[str, LevelDelivery]
     ingest: IngestTotals
+    held: Held
 
 
 class Stored(Struct):
@@ -135,6 +149,15 @@ def ingest_totals(ingest: Sequence[Reading]) -> IngestTotals:
     return IngestTotals(
         len(ingest),
         *(total(f"{what}_readings") for what in IngestTotals.__struct_fields__[1:]),
+    )
+
+
+def held(ingest: Sequence[Reading]) -> Held:
+    """Return what ingests tell of their disks, added up, and of the broker, which is one."""
+    queued = _numbers(ingest, "broker_queued_messages")
+    return Held(
+        *(_total(ingest, what) for what in Held.__struct_fields__[:-1]),
+        round(max(queued)) if queued else None,
     )
 
 

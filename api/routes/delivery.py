@@ -3,7 +3,7 @@
 from flask import Blueprint, Response
 
 from api.answers import json_response
-from api.delivery import DeliveryAnswer, by_level, ingest_totals, stored_by_level
+from api.delivery import DeliveryAnswer, by_level, held, ingest_totals, stored_by_level
 from api.openapi.declaration import declares
 from api.parameters import NoParameters, parameters
 from api.questions import now_ms
@@ -31,4 +31,5 @@ def _ask() -> DeliveryAnswer:
         rfc3339(now_ms()),
         by_level(stored, room().devices().values(), questions.latest_figures(SENSORS), ingest),
         ingest_totals(ingest),
+        held(ingest),
     )

@@ -106,3 +106,25 @@ def test_delivery_adds_up_what_the_replicas_of_ingest_count(
         "dropped": 2,
         "repeated": 8,
     }
+
+
+def test_delivery_tells_what_is_held_outside_the_store(
+    get: Asking, written: Store, now_ms: int
+) -> None:
+    assert set(get("/v1/delivery")["held"].values()) == {None}
+    figures = {
+        "spool_bytes": 100,
+        "spool_budget_bytes": 1_000,
+        "quarantine_bytes": 20,
+        "quarantine_budget_bytes": 200,
+        "broker_queued_messages": 7,
+    }
+    for client_id in ("ingest-1", "ingest-2"):
+        written.write([own_figures("ingest", client_id, now_ms, **figures)])
+    assert get("/v1/delivery")["held"] == {
+        "spool_bytes": 200,
+        "spool_budget_bytes": 2_000,
+        "quarantine_bytes": 40,
+        "quarantine_budget_bytes": 400,
+        "broker_messages": 7,
+    }
