@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from bench import broker, delivery, influxdb, outbox, parts, pipeline
+from bench import broker, delivery, influxdb, outbox, parts, pipeline, streams
 from bench.row import Measurement, Row
 from stack import StackError
 from stack.interrupts import stop_by_signals
@@ -22,6 +22,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "sensors-disk-outbox": outbox.disk_outbox,
     "broker-ceiling": broker.ceiling,
     "pipeline-parts": parts.cpu_by_part,
+    "api-streams": streams.streams_and_requests,
     "influxdb-reading": influxdb.reading_through_the_api,
     "influxdb-writing": influxdb.writing,
     "delivery-cost": delivery.cost_of_the_promise,

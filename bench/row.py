@@ -25,5 +25,10 @@ def at_most(name: str, ours: float, limit: float, unit: str, *, issue: int) -> R
     return Row(name, round(ours, 2), None, None, f"<= {limit:g} {unit}", ours <= limit, issue)
 
 
+def at_least(name: str, ours: float, limit: float, unit: str, *, issue: int) -> Row:
+    """Return the row of a figure that must reach a limit."""
+    return Row(name, round(ours, 2), None, None, f">= {limit:g} {unit}", ours >= limit, issue)
+
+
 Measurement = Callable[[], Iterator[Row]]
 """Measures one thing and yields its rows; raises StackError where the run is void."""

@@ -15,6 +15,8 @@ from api.questions import now_ms
 from telemetry import log
 
 _PACE_SECONDS = 0.1
+_SPREAD_SECONDS = 0.08
+_WOKEN_AT_ONCE = 10
 _IDLE_SECONDS = 0.5
 _MOST_PENDING = 200_000
 
@@ -38,6 +40,7 @@ class Hub:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._readers: defaultdict[Wanted, set[Reader]] = defaultdict(set)
+        self._awaiting = 0
         self._feed_changed = threading.Condition(self._lock)
         self._thread = threading.Thread(target=self._run, name="live-hub", daemon=True)
 
@@ -54,9 +57,9 @@ class Hub:
 
     @property
     def wants_readings(self) -> bool:
-        """Whether anybody listens to readings."""
+        """Whether anybody listens to readings, or is about to."""
         with self._lock:
-            return any(wanted.readings for wanted in self._readers)
+            return self._awaiting > 0 or any(wanted.readings for wanted in self._readers)
 
     def readers(self) -> list[Reader]:
         """Return who listens now."""
@@ -115,9 +118,11 @@ class Hub:
 
     def await_feed(self, timeout_seconds: float) -> None:
         """Return when readings are heard, or when that takes too long."""
-        self._heard.set()
         with self._feed_changed:
+            self._awaiting += 1
+            self._heard.set()
             self._feed_changed.wait_for(lambda: self.feed.live, timeout_seconds)
+            self._awaiting -= 1
 
     def dispatch(self) -> None:
         """Hand on what was heard since the last time."""
@@ -133,10 +138,25 @@ class Hub:
             by_device[event.device].append(event)
         with self._lock:
             groups = [(wanted, tuple(readers)) for wanted, readers in self._readers.items()]
+        offers: list[tuple[Reader, Chunk]] = []
         for wanted, readers in groups:
             found = _chosen(wanted, events, by_device)
             if found:
-                self._offer(readers, chunk(found, position_ms))
+                one = chunk(found, position_ms)
+                offers += [(reader, one) for reader in readers]
+        self._offer_in_turns(offers)
+
+    def _offer_in_turns(self, offers: Sequence[tuple[Reader, Chunk]]) -> None:
+        """Spread what is sent over the time until the next turn.
+
+        Hundreds of threads that wake at once keep every request waiting that comes then.
+        """
+        slices = range(0, len(offers), _WOKEN_AT_ONCE)
+        for start in slices:
+            if start:
+                self._stopping.wait(_SPREAD_SECONDS / len(slices))
+            for reader, one in offers[start : start + _WOKEN_AT_ONCE]:
+                self._offer((reader,), one)
 
     def _offer(self, readers: Iterable[Reader], one: Chunk) -> None:
         for reader in readers:

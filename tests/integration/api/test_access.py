@@ -12,6 +12,7 @@ from api.access import check_settings
 from api.app import create_app
 from api.keys import Scope, make_key
 from api.openapi.declaration import TEXT, declares
+from api.room import EXTENSION, Room
 from api.settings import ApiSettings
 from api.status_board import StatusBoard
 from telemetry.settings import SettingError
@@ -259,3 +260,53 @@ def test_keys_and_open_at_once_are_refused(keys_file: Path) -> None:
 def test_a_file_of_keys_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"API_KEYS_FILE=.*cannot be read"):
         check_settings(settings(keys_file=str(tmp_path / "none")))
+
+
+def stream_status(client: Client, query: str, headers: dict[str, str]) -> int:
+    with client.get(f"/v1/stream{query}", headers=headers) as response:
+        return response.status_code
+
+
+def test_a_stream_wants_a_key_and_a_limited_one_names_its_device(
+    client: Client, make: MakeKey
+) -> None:
+    limited, whole = make("read", devices=["d1", "hall-*"]), make("read")
+    allowed = {"": 403, "?device=d1": 200, "?device=hall-7": 200, "?device=d2": 403}
+    allowed |= {"?prefix=d1": 403, "?device=d1&device=d2": 400, "?device=d2&device=d1": 403}
+    found = {query: stream_status(client, query, limited) for query in allowed}
+    assert found == allowed
+    assert stream_status(client, "", whole) == 200
+    assert stream_status(client, "", make("command")) == 403
+    assert stream_status(client, "", {}) == 401
+
+
+def test_a_command_wants_its_own_scope(client: Client, make: MakeKey) -> None:
+    path = "/v1/devices/d1/commands/reboot"
+
+    def status(headers: dict[str, str], path: str = path) -> int:
+        return client.post(path, json={}, headers=headers).status_code
+
+    assert status({}) == 401
+    assert status(make("read")) == 403
+    assert status(make("command")) == 409
+    assert status(make("command", devices=["d1"])) == 409
+    assert status(make("command", devices=["d2"])) == 403
+
+
+def test_a_key_that_is_revoked_is_not_let_go_on(
+    client: Client, make: MakeKey, keys_file: Path
+) -> None:
+    access = room_of(client).access
+    header = make("read", devices=["d1"])
+    key = header["Authorization"].removeprefix("Bearer ")
+    assert access.admits(key, "d1")
+    assert not access.admits(key, "d2")
+    assert not access.admits(key, None)
+    assert not access.admits(None, "d1")
+    key_file.remove(keys_file, key.split("_")[1])
+    assert not access.admits(key, "d1")
+
+
+def room_of(client: Client) -> Room:
+    room: Room = client.application.extensions[EXTENSION]
+    return room

@@ -167,6 +167,9 @@ def test_without_listeners_there_is_no_connection_for_them(broker: Broker, start
     api = start()
     with an_ingest(broker):
         assert "api-1-live-" not in broker.log_tail(500)
+        with listening(api) as listener:
+            eventually(lambda: listener.of("feed"))
+            assert listener.of("feed") == [{"live": True, "reason": ""}], "it began live"
         with listening(api, kinds="status"), listening(api) as listener:
             listener.await_live()
         assert broker.log_tail(500).count("as api-1-live-") == 1
