@@ -156,8 +156,11 @@ def held(ingest: Sequence[Reading]) -> Held:
     """Return what ingests tell of their disks, added up, and of the broker, which is one."""
     queued = _numbers(ingest, "broker_queued_messages")
     return Held(
-        *(_total(ingest, what) for what in Held.__struct_fields__[:-1]),
-        round(max(queued)) if queued else None,
+        spool_bytes=_total(ingest, "spool_bytes"),
+        spool_budget_bytes=_total(ingest, "spool_budget_bytes"),
+        quarantine_bytes=_total(ingest, "quarantine_bytes"),
+        quarantine_budget_bytes=_total(ingest, "quarantine_budget_bytes"),
+        broker_messages=round(max(queued)) if queued else None,
     )
 
 
