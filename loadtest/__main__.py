@@ -12,7 +12,7 @@ import typer
 from loadtest import LoadtestError
 from loadtest.command import locust_command, locust_environment
 from loadtest.objectives import SHIPPED, read_objectives
-from loadtest.preflight import check_ca_file, check_target
+from loadtest.preflight import check_settings, check_target
 from loadtest.settings import LoadtestSettings
 from telemetry.settings import SettingError
 
@@ -33,9 +33,7 @@ def run() -> None:
     with _one_line_errors():
         settings = LoadtestSettings.load()
         read_objectives(Path(settings.objectives or SHIPPED))
-        if not settings.users:
-            raise SettingError("LOADTEST_READERS='0': there is nobody to make any load")
-        check_ca_file(settings)
+        check_settings(settings)
         check_target(settings)
     _become_locust(settings)
 

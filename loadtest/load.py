@@ -14,10 +14,12 @@ class Load(LoadTestShape):
 
     abstract = True
     settings: LoadtestSettings
+    is_cut_short = False
 
     def tick(self) -> Tick | None:
         """Return how many users there shall be and how many begin in a second; None ends it."""
-        if time.perf_counter() - self.start_time >= self.settings.duration_seconds:
+        elapsed = time.perf_counter() - self.start_time
+        if self.is_cut_short or elapsed >= self.settings.duration_seconds:
             return None
         return self.settings.users, self.settings.spawn_rate
 

@@ -1,15 +1,25 @@
 """What Locust loads: the users, the shape and the course of a run, as the settings say."""
 
+from pathlib import Path
+
 from locust import events
 
 from loadtest.course import Course
+from loadtest.devices import Devices
+from loadtest.freshness import freshness_class
 from loadtest.load import load_class
+from loadtest.publishers import publisher_class
 from loadtest.readers import reader_class
 from loadtest.settings import LoadtestSettings
 
 _settings = LoadtestSettings.load()
+_devices = Devices(Path(_settings.results_dir))
 
 HttpReader = reader_class(_settings)
+MqttPublisher = publisher_class(_settings, _devices)
+FreshnessUser = freshness_class(_settings, _devices)
 ChosenLoad = load_class(_settings)
 
-Course(_settings, HttpReader.tally).listen(events)
+Course(
+    _settings, {"readers": HttpReader.tally, "publishers": MqttPublisher.tally}, _devices
+).listen(events)

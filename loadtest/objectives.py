@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -17,19 +17,28 @@ Milliseconds = Annotated[float, Meta(gt=0)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
 
 
+Users = Literal["readers", "publishers", "freshness"]
+
+
 class Objective(Struct, frozen=True, forbid_unknown_fields=True):
     """What operations of a name (a pattern) must keep to."""
 
     operation: Annotated[str, Meta(min_length=1)]
+    users: Users | None = None
+    """By whom it is done: where there are none of them, the objective does not apply."""
     p95_ms: Milliseconds | None = None
     p99_ms: Milliseconds | None = None
     failure_percent: Percent | None = None
 
 
 class RunObjective(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the run as a whole must keep to; `rate_percent` is of the load that was to be made."""
+    """What the run as a whole must keep to.
+
+    `rate_percent` is of the load that was to be made; `lost` of what the broker acknowledged.
+    """
 
     rate_percent: Percent = 95.0
+    lost: Annotated[int, Meta(ge=0)] = 0
 
 
 class Objectives(Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,10 +59,16 @@ class Operation(Struct, frozen=True):
 
 
 class Measured(Struct, frozen=True):
-    """What a run measured; `rate_percent` is None where nothing was due."""
+    """What a run measured; None is what it could not measure.
+
+    `users` is who took part; without a publisher nothing can be lost.
+    """
 
     operations: list[Operation]
     rate_percent: float | None
+    seconds: float
+    lost: int | None = None
+    users: frozenset[Users] = frozenset({"readers"})
 
 
 class Judged(Struct, frozen=True):
@@ -85,12 +100,31 @@ def read_objectives(path: Path) -> Objectives:
     return found
 
 
-def judge(objectives: Objectives, measured: Measured) -> list[Judged]:
-    """Hold a run against its objectives; what was not measured was not met."""
-    rate = measured.rate_percent
-    wanted = objectives.run.rate_percent
-    held = Judged("rate_percent, at least", wanted, _rounded(rate), (rate or 0.0) >= wanted)
-    return [held, *(one for each in objectives.objectives for one in _judged(each, measured))]
+def judge(objectives: Objectives, measured: Measured, *, seconds: float) -> list[Judged]:
+    """Hold a run against its objectives; what was not measured was not met.
+
+    `seconds` is how long it was to take: one that was cut short shows nothing.
+    """
+    judged = [
+        _at_least("seconds", seconds, measured.seconds),
+        _at_least("rate_percent", objectives.run.rate_percent, measured.rate_percent),
+    ]
+    if measured.users & {"publishers", "freshness"}:
+        judged.append(_at_most("lost", objectives.run.lost, measured.lost))
+    for objective in objectives.objectives:
+        if objective.users is None or objective.users in measured.users:
+            judged += _judged(objective, measured)
+    return judged
+
+
+def _at_least(name: str, target: float, result: float | None) -> Judged:
+    met = result is not None and result >= target
+    return Judged(f"{name}, at least", target, _rounded(result), met)
+
+
+def _at_most(name: str, target: float, result: float | None) -> Judged:
+    met = result is not None and result <= target
+    return Judged(f"{name}, at most", target, _rounded(result), met)
 
 
 def _judged(objective: Objective, measured: Measured) -> Iterator[Judged]:
@@ -98,15 +132,13 @@ def _judged(objective: Objective, measured: Measured) -> Iterator[Judged]:
     results = _results([one for one in found if one.requests])
     for what, target in _limits(objective).items():
         if target is not None:
-            result = results.get(what)
-            met = result is not None and result <= target
             name = "all" if objective.operation == "*" else objective.operation
-            yield Judged(f"{name} {what}, at most", target, _rounded(result), met)
+            yield _at_most(f"{name} {what}", target, results.get(what))
 
 
 def _limits(objective: Objective) -> Mapping[str, float | None]:
     limits = msgspec.structs.asdict(objective)
-    del limits["operation"]
+    del limits["operation"], limits["users"]
     return limits
 
 

@@ -21,9 +21,9 @@ class Pace:
         self._began = self._next = tally.clock() + offset * self._period
         tally.begin(self)
 
-    def wait_seconds(self) -> float:
-        """Count an operation as done, and return how long it is until the next is due."""
-        self._tally.done += 1
+    def wait_seconds(self, *, done: bool = True) -> float:
+        """Count an operation, if it was done, and return how long it is until the next is due."""
+        self._tally.done += done
         self._next += self._period
         return max(0.0, self._next - self._tally.clock())
 

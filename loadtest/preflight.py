@@ -2,10 +2,11 @@
 
 import http.client
 import ssl
-from urllib.parse import urlsplit
 
 from loadtest import LoadtestError
+from loadtest.asking import Asker, api_context
 from loadtest.settings import LoadtestSettings
+from telemetry.tls import client_context
 
 _PATH = "/v1/devices?limit=1"
 _REFUSED = (http.client.UNAUTHORIZED, http.client.FORBIDDEN)
@@ -15,7 +16,7 @@ def check_target(settings: LoadtestSettings) -> None:
     """Raise LoadtestError where the API does not answer, is not trusted, or does not know us."""
     asked = f"LOADTEST_TARGET={settings.target!r}"
     try:
-        status = _ask(settings)
+        status = _status(settings)
     except ssl.SSLCertVerificationError as error:
         raise LoadtestError(
             f"{asked}: its certificate is not trusted: {error.verify_message}; "
@@ -33,32 +34,28 @@ def check_target(settings: LoadtestSettings) -> None:
         raise LoadtestError(f"{asked}: {_PATH} says {status}")
 
 
-def check_ca_file(settings: LoadtestSettings) -> None:
-    """Raise LoadtestError where the file of the authority holds none."""
+def check_settings(settings: LoadtestSettings) -> None:
+    """Raise LoadtestError or SettingError where settings do not go together, or a file is wrong."""
+    if not settings.users:
+        raise LoadtestError(
+            "LOADTEST_READERS, LOADTEST_PUBLISHERS and LOADTEST_FRESHNESS are 0: "
+            "there is nobody to make any load"
+        )
+    if settings.publishers + settings.freshness and settings.fleet_key is None:
+        raise LoadtestError(
+            "LOADTEST_FLEET_KEY_FILE is not set: publishers derive their passwords from that key"
+        )
+    client_context(settings)
     try:
-        ssl.create_default_context(cafile=settings.ca_file or None)
+        api_context(settings)
     except OSError as error:  # an SSLError is one as well
         reason = error.strerror if not isinstance(error, ssl.SSLError) else "no certificate in PEM"
         raise LoadtestError(f"LOADTEST_CA_FILE={settings.ca_file!r}: {reason}") from error
 
 
-def _ask(settings: LoadtestSettings) -> int:
-    address = urlsplit(settings.target)
-    assert address.hostname is not None
-    connection: http.client.HTTPConnection
-    if address.scheme == "https":
-        context = ssl.create_default_context(cafile=settings.ca_file or None)
-        connection = http.client.HTTPSConnection(
-            address.hostname, address.port, timeout=settings.timeout_seconds, context=context
-        )
-    else:
-        connection = http.client.HTTPConnection(
-            address.hostname, address.port, timeout=settings.timeout_seconds
-        )
-    key = settings.api_key.value if settings.api_key else None
+def _status(settings: LoadtestSettings) -> int:
+    asker = Asker(settings)
     try:
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        connection.request("GET", _PATH, headers=headers)
-        return connection.getresponse().status
+        return asker.get(_PATH)[0]
     finally:
-        connection.close()
+        asker.close()

@@ -1,14 +1,19 @@
 """Users that read over HTTP as a dashboard does: the newest readings, curves, lists."""
 
+import http.client
 import random
-import ssl
+from typing import ClassVar
 
 from locust import FastHttpUser, task
 
+from loadtest.asking import api_context, api_headers
 from loadtest.pace import Pace, Tally
 from loadtest.settings import LoadtestSettings
 
 _MOST_DEVICES = 500
+_OK = http.client.OK
+# By what in the API's own description something is known to be there.
+_MARKS = {"csv": '"text/csv"', "stream": '"/v1/stream"'}
 
 
 class Reader(FastHttpUser):
@@ -20,6 +25,7 @@ class Reader(FastHttpUser):
     max_redirects = 0
     rate = 1.0
     tally = Tally()
+    offered: ClassVar[frozenset[str] | None] = None
 
     def on_start(self) -> None:
         """Learn which devices there are."""
@@ -60,6 +66,14 @@ class Reader(FastHttpUser):
         """Ask for a device's last hour, as a curve."""
         self._get_of_device("range mean", "readings?start=-1h&every=10s&aggregate=mean")
 
+    @task(2)
+    def range_csv(self) -> None:
+        """Export a device's last hour, where the API does that."""
+        if "csv" in self._offered():
+            self._get_of_device("range csv", "readings?start=-1h&format=csv&limit=1000")
+        else:
+            self.range_raw()
+
     @task(1)
     def delivery(self) -> None:
         """Ask for the delivery report."""
@@ -70,10 +84,22 @@ class Reader(FastHttpUser):
         """Ask which devices there are, as they come and go."""
         self._ask_devices()
 
+    def _offered(self) -> frozenset[str]:
+        """Return what the API has that not every version of it has, as its description tells."""
+        if self.offered is None:
+            with self.client.get(
+                "/openapi.json", name="description", catch_response=True
+            ) as answer:
+                text = answer.text or "" if answer.status_code == _OK else ""
+                if answer.status_code == http.client.NOT_FOUND:
+                    answer.success()
+            type(self).offered = frozenset(name for name, mark in _MARKS.items() if mark in text)
+        return self.offered or frozenset()
+
     def _ask_devices(self) -> None:
         path = f"/v1/devices?limit={_MOST_DEVICES}"
         with self.client.get(path, name="devices", catch_response=True) as response:
-            if response.status_code == 200:
+            if response.status_code == _OK:
                 found = response.json()["devices"]
                 self._devices = [one["device"] for one in found]
 
@@ -89,8 +115,7 @@ class Reader(FastHttpUser):
 
 def reader_class(settings: LoadtestSettings) -> type[Reader]:
     """Return the readers of one run: as many, at their rate, with its key and authority."""
-    key = settings.api_key.value if settings.api_key else None
-    context = ssl.create_default_context(cafile=settings.ca_file or None)
+    context = api_context(settings)
 
     class HttpReader(Reader):
         abstract = False
@@ -99,7 +124,7 @@ def reader_class(settings: LoadtestSettings) -> type[Reader]:
         tally = Tally()
         host = settings.target
         connection_timeout = network_timeout = settings.timeout_seconds
-        default_headers = {"Authorization": f"Bearer {key}"} if key else None
+        default_headers = api_headers(settings)
         # One for all users: Locust's client would read the authorities again for each.
         ssl_context_factory = staticmethod(lambda **_given: context)
 

@@ -1,10 +1,13 @@
 """The settings of the load tests."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
 from telemetry.settings import Secret, Settings
+from telemetry.tls import CaFile, CertificateFile, KeyFile
+
+PublisherQos = Literal["mixed", "0", "1", "2"]
 
 
 class LoadtestSettings(Settings, frozen=True, kw_only=True):
@@ -36,8 +39,55 @@ class LoadtestSettings(Settings, frozen=True, kw_only=True):
         float, Meta(ge=0.001, le=1_000, description="requests a second of each of them")
     ] = 1.0
     timeout_seconds: Annotated[
-        float, Meta(ge=0.1, le=300, description="how long one request may take")
+        float,
+        Meta(
+            ge=0.1, le=300, description="how long one request, or connecting to the broker, takes"
+        ),
     ] = 10.0
+    publishers: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000,
+            description="users that publish over MQTT, as devices `load-SLOT-NUMBER`; they need "
+            "the fleet's key",
+        ),
+    ] = 0
+    publisher_rate: Annotated[
+        float, Meta(ge=0.001, le=10_000, description="readings a second of each of them")
+    ] = 10.0
+    publisher_qos: Annotated[
+        PublisherQos, Meta(description="their level; `mixed` deals all three out in turn")
+    ] = "mixed"
+    freshness: Annotated[
+        int,
+        Meta(ge=0, le=1_000, description="users that publish and wait until the API shows it"),
+    ] = 0
+    freshness_rate: Annotated[
+        float, Meta(ge=0.001, le=100, description="readings a second of each of them")
+    ] = 1.0
+    freshness_timeout_seconds: Annotated[
+        float, Meta(ge=0.1, le=600, description="after how long a reading that is not shown failed")
+    ] = 10.0
+    broker_host: Annotated[str, Meta(description="where the MQTT broker listens")] = "127.0.0.1"
+    broker_port: Annotated[int, Meta(ge=1, le=65_535, description="the broker's port")] = 1883
+    tls_ca_file: CaFile = ""
+    tls_certificate_file: CertificateFile = ""
+    tls_key_file: KeyFile = ""
+    fleet_key: Annotated[
+        Secret | None, Meta(description="the key from which each device's password is derived")
+    ] = None
+    slot: Annotated[
+        int, Meta(ge=1, le=1_000, description="which of several containers this is: part of names")
+    ] = 1
+    settle_seconds: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=3_600,
+            description="how long the audit at the end may take, with what is on its way then",
+        ),
+    ] = 30.0
     spawn_rate: Annotated[
         float, Meta(ge=0.1, le=10_000, description="users that begin in a second")
     ] = 20.0
@@ -65,4 +115,9 @@ class LoadtestSettings(Settings, frozen=True, kw_only=True):
     @property
     def users(self) -> int:
         """How many users there are at full load."""
-        return self.readers
+        return self.readers + self.publishers + self.freshness
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The levels at which publishers publish, in the order in which they are dealt out."""
+        return (0, 1, 2) if self.publisher_qos == "mixed" else (int(self.publisher_qos),)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from loadtest.objectives import Judged
 from loadtest.settings import LoadtestSettings
 from stack.local import LocalStack
 from stack.process import ROOMS
+from tests.eventually import eventually
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -52,6 +54,7 @@ def pipeline(local: LocalStack) -> str:
     local.start_ingest()
     api = local.start_api()
     local.start_fleet("demo", devices=10)
+    eventually(lambda: '"device":' in api.get("/v1/latest")[1], deadline_seconds=30)
     return api.url
 
 
@@ -127,6 +130,141 @@ def test_users_ask_only_whom_they_trust(tmp_path: Path, trusted: bool) -> None:
     asked, failed = (sum(row[what] for row in rows) for what in ("num_requests", "num_failures"))
     assert asked >= 10
     assert failed == (0 if trusted else asked)
+
+
+def publishing(local: LocalStack, tmp_path: Path, *, processes: int = 0) -> dict[str, str]:
+    """Start a pipeline that lets publishers in, and return what a run is told of it."""
+    broker = local.start_broker()
+    local.start_ingest()
+    api = local.start_api()
+    broker.admit(f"load-1-{number:04}" for number in range(40))
+    key = tmp_path / "fleet-key"
+    key.write_text(local.fleet_key)
+    return told(
+        tmp_path,
+        TARGET=api.url,
+        READERS="1",
+        PUBLISHERS="12",
+        FRESHNESS="2",
+        FLEET_KEY_FILE=str(key),
+        BROKER_PORT=str(broker.port),
+        PROCESSES=str(processes),
+    )
+
+
+def rows(tmp_path: Path) -> dict[str, dict[str, float]]:
+    found = json.loads((tmp_path / "results" / "stats.json").read_text())
+    return {row["name"]: row for row in found}
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_publishers_have_a_row_an_operation_and_level_and_nothing_is_lost(
+    local: LocalStack, tmp_path: Path, processes: int
+) -> None:
+    environment = publishing(local, tmp_path, processes=processes)
+
+    done = run({**environment, "LOADTEST_OBJECTIVES": objectives(tmp_path, "failure_percent = 0")})
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert verdict(tmp_path)["lost, at most"].result == 0
+    found = rows(tmp_path)
+    mqtt = {"connect", "publish:qos0", "publish:qos1", "publish:qos2", "freshness"}
+    assert {name for name in found if name == "connect" or "publish" in name} == mqtt - {
+        "freshness"
+    }
+    assert found["connect"]["num_requests"] == 14
+    assert found["connect"]["min_response_time"] > 0
+    assert all(found[name]["num_requests"] > 5 for name in mqtt)
+    store = local.open_store()
+    stored = sum(one.count for one in store.sequence_counts() if one.device.startswith("load-"))
+    store.close()
+    published = sum(found[name]["num_requests"] for name in mqtt if "publish" in name)
+    assert stored == published
+
+
+def test_a_reading_that_is_acknowledged_and_never_stored_is_found(
+    local: LocalStack, tmp_path: Path
+) -> None:
+    environment = publishing(local, tmp_path)
+    ingest = local.processes[1]
+    # A store of another's: what this ingest stores, the API does not show.
+    ingest.environment["INGEST_STORE_URL"] = f"sqlite:///{tmp_path}/elsewhere.sqlite"
+    ingest.restart()
+
+    done = run({**environment, "LOADTEST_SETTLE_SECONDS": "3", "LOADTEST_FRESHNESS": "0"})
+
+    assert done.returncode == 1
+    lost = verdict(tmp_path)["lost, at most"].result
+    assert lost is not None
+    assert lost > 100
+
+
+def test_a_broker_that_refuses_is_told_and_fails_the_run(local: LocalStack, tmp_path: Path) -> None:
+    environment = publishing(local, tmp_path)
+    (tmp_path / "fleet-key").write_text("another fleet's")
+
+    done = run(environment)
+
+    assert done.returncode == 1
+    assert rows(tmp_path)["connect"]["num_failures"] >= 14
+    held = verdict(tmp_path)["rate_percent, at least"]
+    assert held.result is not None
+    assert held.result < 95
+    assert "Not authorized" in (tmp_path / "results" / "stats_failures.csv").read_text()
+
+
+def test_a_broker_that_dies_and_comes_back_is_connected_to_again(
+    local: LocalStack, tmp_path: Path
+) -> None:
+    environment = publishing(local, tmp_path)
+    broker = local.processes[0]
+    with subprocess.Popen(
+        [sys.executable, "-m", "loadtest", "run"],
+        cwd=ROOMS,
+        env=locust_environment(os.environ, {**environment, "LOADTEST_DURATION_SECONDS": "12"}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        eventually(lambda: (tmp_path / "results" / "ledger").exists(), deadline_seconds=30)
+        time.sleep(3)
+        broker.restart()
+        output = process.communicate(timeout=90)[0].decode()
+
+    assert process.returncode == 1
+    found = rows(tmp_path)
+    assert found["connect"]["num_requests"] >= 28, output
+    assert verdict(tmp_path)["lost, at most"].result == 0, output
+    errors = (tmp_path / "results" / "stats_failures.csv").read_text()
+    assert "the connection was lost" in errors or "not connected" in errors
+    assert "Traceback" not in output
+
+
+def test_a_run_that_is_told_to_stop_says_so_and_does_not_pass(
+    local: LocalStack, tmp_path: Path
+) -> None:
+    environment = publishing(local, tmp_path)
+    with subprocess.Popen(
+        [sys.executable, "-m", "loadtest", "run"],
+        cwd=ROOMS,
+        env=locust_environment(os.environ, {**environment, "LOADTEST_DURATION_SECONDS": "60"}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        eventually(lambda: (tmp_path / "results" / "ledger").exists(), deadline_seconds=30)
+        process.terminate()
+        output = process.communicate(timeout=60)[0].decode()
+
+    assert process.returncode == 1
+    assert "the run is cut short" in output
+    judged = verdict(tmp_path)
+    assert not judged["seconds, at least"].met
+    assert judged["lost, at most"].result == 0
+
+
+def objectives(tmp_path: Path, limits: str) -> str:
+    path = tmp_path / "objectives.toml"
+    path.write_text(f'[[objectives]]\noperation = "*"\n{limits}\n')
+    return str(path)
 
 
 def ca_file(tmp_path: Path, authority: Authority) -> str:

@@ -28,7 +28,10 @@ def assert_refused(result: Result, said: str) -> None:
     ("told", "said"),
     [
         ({"READERS": "many"}, "LOADTEST_READERS='many': a whole number from 0 to 100000"),
-        ({"READERS": "0"}, "LOADTEST_READERS='0': there is nobody"),
+        ({"READERS": "0"}, "LOADTEST_FRESHNESS are 0: there is nobody to make any load"),
+        ({"PUBLISHERS": "5"}, "LOADTEST_FLEET_KEY_FILE is not set: publishers derive"),
+        ({"PUBLISHER_QOS": "3"}, "LOADTEST_PUBLISHER_QOS='3': one of mixed, 0, 1, 2 is allowed"),
+        ({"TLS_CA_FILE": "gone"}, "LOADTEST_TLS_CA_FILE='gone': cannot be read"),
         ({"DURATION_SECONDS": "0"}, "LOADTEST_DURATION_SECONDS='0'"),
         ({"TARGET": "localhost:8080"}, "LOADTEST_TARGET='localhost:8080'"),
         ({"TARGET": "http://localhost/x"}, "LOADTEST_TARGET='http://localhost/x'"),

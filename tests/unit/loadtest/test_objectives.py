@@ -19,7 +19,7 @@ def written(tmp_path: Path, text: str) -> Path:
 def judged(tmp_path: Path, text: str, *operations: Operation, rate: float | None = 100) -> Judged:
     """Return what becomes of the one objective of a file."""
     found = read_objectives(written(tmp_path, f"[[objectives]]\n{text}"))
-    return judge(found, Measured(list(operations), rate))[-1]
+    return judge(found, Measured(list(operations), rate, 60), seconds=60)[-1]
 
 
 def test_those_that_come_along_can_be_read() -> None:
@@ -54,9 +54,35 @@ def test_of_several_operations_the_worst_counts_and_their_failures_add_up(tmp_pa
 
 @pytest.mark.parametrize(("rate", "met"), [(95.0, True), (94.9, False), (None, False)])
 def test_a_run_that_could_not_hold_its_rate_never_passes(rate: float | None, met: bool) -> None:
-    held = judge(read_objectives(SHIPPED), Measured([LATEST], rate))[0]
+    held = by_name(Measured([LATEST], rate, 60))["rate_percent, at least"]
 
-    assert (held.objective, held.met) == ("rate_percent, at least", met)
+    assert held.met == met
+
+
+@pytest.mark.parametrize(("seconds", "met"), [(60.2, True), (42, False)])
+def test_a_run_that_was_cut_short_never_passes(seconds: float, met: bool) -> None:
+    assert by_name(Measured([LATEST], 100, seconds))["seconds, at least"].met == met
+
+
+@pytest.mark.parametrize(("lost", "met"), [(0, True), (1, False), (None, False)])
+def test_nothing_may_be_lost_of_what_was_published(lost: int | None, met: bool) -> None:
+    measured = Measured([LATEST], 100, 60, lost, frozenset({"publishers"}))
+
+    assert by_name(measured)["lost, at most"].met == met
+
+
+def test_objectives_are_for_the_users_that_take_part() -> None:
+    readers = by_name(Measured([LATEST], 100, 60))
+    publishers = by_name(Measured([LATEST], 100, 60, 0, frozenset({"publishers"})))
+
+    assert not any(name.startswith(("publish", "lost")) for name in readers)
+    assert not any(name.startswith("latest") for name in publishers)
+    assert "publish:qos[12] p99_ms, at most" in publishers
+
+
+def by_name(measured: Measured) -> dict[str, Judged]:
+    judged = judge(read_objectives(SHIPPED), measured, seconds=60)
+    return {one.objective: one for one in judged}
 
 
 @pytest.mark.parametrize(

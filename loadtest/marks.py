@@ -1,0 +1,38 @@
+"""Marks for Grafana: what of a run is to be seen in every dashboard, as its HTTP API takes them."""
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from loadtest.objectives import Judged
+
+FILE = "annotations.json"
+_TAGS = ["denyut", "loadtest"]
+
+
+class Mark(Struct, frozen=True):
+    """An annotation, by the names of `POST /api/annotations`; times are ms since the epoch."""
+
+    time: int
+    timeEnd: int  # noqa: N815 - Grafana's own name
+    tags: list[str]
+    text: str
+
+
+def stage_mark(text: str, began_ms: int, ended_ms: int) -> Mark:
+    """Return the mark of one stage of a run."""
+    return Mark(began_ms, ended_ms, [*_TAGS, "stage"], text)
+
+
+def run_mark(judged: list[Judged], began_ms: int, ended_ms: int) -> Mark:
+    """Return the mark of a whole run, with what it missed."""
+    missed = [f"{one.objective} {one.target:g}: {one.result}" for one in judged if not one.met]
+    word = "; ".join(missed) if missed else "every objective met"
+    return Mark(began_ms, ended_ms, [*_TAGS, "missed" if missed else "met"], f"load test: {word}")
+
+
+def write_marks(marks: list[Mark], folder: Path) -> None:
+    """Leave the marks in a folder."""
+    data = msgspec.json.format(msgspec.json.encode(marks), indent=2)
+    (folder / FILE).write_bytes(data + b"\n")
