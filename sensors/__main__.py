@@ -14,8 +14,8 @@ from rich.console import Console
 from sensors.descriptors import TooFewDescriptors, allow_connections
 from sensors.fleet import Fleet, QosChoice, device_names, make_fleet, name_ranges
 from sensors.fleetfile import FleetError, FleetFile, find_fleet, read_fleet_file
+from sensors.liveview import live_view
 from sensors.profiles import PROFILES
-from sensors.progress import progress_line
 from sensors.report import Report, report_table, write_report
 from sensors.service import FleetRun
 from sensors.settings import SensorsSettings
@@ -53,10 +53,17 @@ def run(
         float | None,
         typer.Option(min=0.1, help="stop after so many seconds, counted from the first readings"),
     ] = None,
+    readings: Annotated[
+        int | None, typer.Option(min=1, help="stop after so many readings, instead of the file's")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="instead of the file's seed")] = None,
     report: Annotated[Path | None, typer.Option(help="write the report there, as JSON")] = None,
 ) -> None:
-    """Run a fleet until Ctrl-C, SIGTERM or the end of --duration; settings: docs/settings.md."""
+    """Run a fleet until Ctrl-C, SIGTERM or its end; settings: docs/settings.md.
+
+    Exit code 1: an objective was missed. 2: a mistake. 3: the run is void, because this process
+    could not keep up.
+    """
     with _one_line_errors():
         settings = SensorsSettings.load(fleet=fleet, devices=devices, qos=qos)
         made = make_fleet(
@@ -66,6 +73,9 @@ def run(
             seed=seed,
             slot=settings.slot,
         )
+        if readings is not None:
+            run_plan = msgspec.structs.replace(made.run, readings=readings)
+            made = msgspec.structs.replace(made, run=run_plan)
         _check_client_id(made, settings)
         allow_connections(len(made.devices) + 1)
         log.configure("sensors", settings)
@@ -73,6 +83,7 @@ def run(
         if report is not None:
             write_report(result, report)
     Console().print(report_table(result))
+    raise typer.Exit(result.exit_code)
 
 
 @application.command()
@@ -126,7 +137,7 @@ def profiles() -> None:
 async def _run(fleet: Fleet, settings: SensorsSettings, duration: float | None) -> Report:
     # Parts of a run hold events of the running loop, so it is made inside it.
     fleet_run = FleetRun(fleet, settings)
-    async with progress_line(fleet_run, duration):
+    async with live_view(fleet_run, duration):
         return await fleet_run.run(duration)
 
 

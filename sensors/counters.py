@@ -16,7 +16,7 @@ _LONGEST_MS = 10_000
 
 
 class Lateness:
-    """How long after their due times readings were handed over, in whole milliseconds."""
+    """How long after its time something came, in whole milliseconds: a reading, or an answer."""
 
     def __init__(self) -> None:
         self._counts = [0] * (_LONGEST_MS + 1)
@@ -33,6 +33,12 @@ class Lateness:
             self.most_ms = lateness_ms
         whole = int(lateness_ms)
         self._counts[whole if whole < _LONGEST_MS else _LONGEST_MS] += 1
+
+    def later_than(self, milliseconds: float) -> int:
+        """Return how many were later than that; exact for a whole number up to ten seconds."""
+        if milliseconds == LATE_MS:
+            return self.late_readings
+        return sum(self._counts[min(int(milliseconds), _LONGEST_MS) :])
 
     def percentile_ms(self, percent: float) -> int:
         """Return the lateness that `percent` of the readings did not exceed, rounded up."""
@@ -71,6 +77,7 @@ class Counters:
         self.strikes: dict[str, int] = {}
         self.connected = 0
         self.lateness = Lateness()
+        self.acknowledgements = {qos: Lateness() for qos in QOS_LEVELS[1:]}
 
     def samples(self) -> Iterator[Sample]:
         """Yield the counts as samples."""
@@ -119,6 +126,14 @@ class Counters:
         )
 
     def _lateness_samples(self) -> Iterator[Sample]:
+        for qos, waits in self.acknowledgements.items():
+            yield Sample(
+                "acknowledgement_p99_milliseconds",
+                waits.percentile_ms(99),
+                "What 99 % of the waits for an acknowledgement do not exceed.",
+                {"qos": str(qos)},
+                kind="gauge",
+            )
         yield Sample(
             "late_readings",
             self.lateness.late_readings,

@@ -6,8 +6,10 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from sensors.course import RunPlan, Stage
 from sensors.fleetfile import INDEX_DIGITS, QOS_LEVELS, FleetError, FleetFile, Group, QoS
 from sensors.habits import PLAIN, Habits
+from sensors.objectives import Objectives
 from sensors.profile import Profile
 from sensors.profiles import PROFILES
 
@@ -34,6 +36,9 @@ class Fleet(Struct, frozen=True):
     name: str
     seed: int
     devices: list[Device]
+    run: RunPlan = RunPlan()
+    stages: list[Stage] = []
+    objectives: Objectives = Objectives()
 
 
 def make_fleet(
@@ -63,7 +68,14 @@ def make_fleet(
             f"{devices} devices are too few: none is left at QoS {', '.join(map(str, missing))}"
         )
     head = described.fleet
-    return Fleet(head.name, head.seed if seed is None else seed, made)
+    return Fleet(
+        head.name,
+        head.seed if seed is None else seed,
+        made,
+        described.run,
+        described.stages,
+        described.objectives,
+    )
 
 
 def device_names(

@@ -16,8 +16,10 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
+from sensors.course import RunPlan, Stage
 from sensors.habits import TEMPLATE_NAMES, Habits, PayloadTemplate
 from sensors.mistakes import mistakes
+from sensors.objectives import Objectives
 from sensors.profile import Measurement
 from sensors.profiles import PROFILES
 from telemetry.reading import NAME_RULE, Name
@@ -96,6 +98,11 @@ class FleetFile(Struct, frozen=True, forbid_unknown_fields=True):
 
     fleet: FleetHead
     groups: Annotated[list[Group], Meta(min_length=1, description="at least one [[groups]]")]
+    run: Annotated[RunPlan, Meta(description="a table [run]")] = RunPlan()
+    stages: Annotated[
+        list[Stage], Meta(max_length=1000, description="[[stages]], at most 1000")
+    ] = []
+    objectives: Annotated[Objectives, Meta(description="a table [objectives]")] = Objectives()
 
 
 def shipped_fleets() -> list[str]:
@@ -130,6 +137,8 @@ def parse_fleet(text: str, source: str) -> FleetFile:
     except tomllib.TOMLDecodeError as error:
         raise FleetError(_syntax(str(error), text, source)) from error
     said = [*mistakes(found, FleetFile), *_contradictions(found.get("groups"))]
+    if found.get("stages") and "duration_s" in (found.get("run") or ()):
+        said.append("run.duration_s: the stages say how long it takes")
     if said:
         raise FleetError("\n".join(f"{source}: {one}" for one in said))
     return msgspec.convert(found, FleetFile)

@@ -13,7 +13,7 @@ class Message(Struct, gc=False):
 
     `faults` names the faults that had a part in it. What is `withheld` never leaves, what is
     `unwanted` ingest must refuse, what is `copied` leaves a second time, and `delay_ms` is by how
-    much later it leaves.
+    much later it leaves. `sent_s` is when it left last; `time.monotonic`.
     """
 
     seq: int
@@ -25,6 +25,7 @@ class Message(Struct, gc=False):
     session: int
     number: int
     sent: bool = False
+    sent_s: float = 0.0
     faults: tuple[str, ...] = ()
     withheld: bool = False
     others: tuple[int, ...] = ()

@@ -58,6 +58,14 @@ class Schedule:
                 self._heap[index] = (next_ms, place)
         heapq.heapify(self._heap)
 
+    def overdue(self, by_ms: float) -> int:
+        """Return how many readings' times were due by then and have not been taken."""
+        return sum(
+            1 + int((by_ms - due_ms) // self._periods_ms[place])
+            for due_ms, place in self._heap
+            if due_ms <= by_ms
+        )
+
     def take(self, now_ms: float, most: int) -> list[tuple[int, int]]:
         """Return (device, due time in ms) of up to `most` that are due, the earliest first.
 

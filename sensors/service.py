@@ -5,12 +5,14 @@ import gc
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from math import inf
 from typing import Literal
 
 from sensors.counters import Counters
 from sensors.dialler import Broker, Dialler
 from sensors.figures import OwnFigures
 from sensors.fleet import Fleet
+from sensors.generator import Generator
 from sensors.groupfiles import check_outbox, manners, passwords
 from sensors.handover import Handover
 from sensors.journal import Journal
@@ -19,7 +21,7 @@ from sensors.ledgers import AnyLedger, NoLedger, open_ledger
 from sensors.member import Member, Surroundings
 from sensors.rarelog import RareLog
 from sensors.report import Report, make_report
-from sensors.schedule import Clock, Schedule
+from sensors.schedule import Clock
 from sensors.settings import SensorsSettings
 from sensors.uplink import Shared, Uplink
 from telemetry import log
@@ -30,8 +32,6 @@ from telemetry.tls import client_context
 
 Phase = Literal["connecting", "running", "draining", "leaving"]
 
-_TICK_SECONDS = 0.002
-_BATCH = 200
 _POLL_SECONDS = 0.05
 _LEAVE_SECONDS = 5.0
 _READY_SHARE = 0.9
@@ -62,8 +62,9 @@ class FleetRun:
         )
         self._keeping = None if journal is None else self._keep_in(journal)
         self._for_devices = self._shared(self.counters, self._ledger, self._keeping)
-        self._schedule: Schedule | None = None
-        self._spreads_and_periods_ms = [(one.spread_ms, one.period_ms) for one in fleet.devices]
+        self._generator: Generator | None = None
+        self._periods_ms = [device.period_ms for device in fleet.devices]
+        self._missed = 0
         around = Surroundings(
             fleet.seed,
             self._for_devices,
@@ -105,6 +106,19 @@ class FleetRun:
         return (end_ms - self._began_ms) / 1000
 
     @property
+    def in_flight(self) -> list[int]:
+        """How many messages wait for their acknowledgement, by QoS."""
+        counts = [0, 0, 0]
+        for member in self._members:
+            counts[member.qos] += member.uplink.in_flight
+        return counts
+
+    @property
+    def stage(self) -> str | None:
+        """The stage that the run is in, where it has any."""
+        return None if self._generator is None else self._generator.stage
+
+    @property
     def unfinished(self) -> int:
         """How many readings are in all outboxes together."""
         waiting = sum(member.uplink.unfinished for member in self._members)
@@ -116,6 +130,7 @@ class FleetRun:
         for name, value, about in (
             ("fleet_devices", len(self._members), "Devices of the fleet."),
             ("outbox_readings", self.unfinished, "Readings waiting or unacknowledged."),
+            ("in_flight_messages", sum(self.in_flight), "Messages without their answer."),
             ("running_seconds", self.running_seconds, "Time since readings began; 0 before."),
         ):
             yield Sample(name, value, about, kind="gauge")
@@ -150,8 +165,8 @@ class FleetRun:
     async def _run_phases(self, duration_seconds: float | None) -> None:
         async with asyncio.TaskGroup() as tasks:
             background = [
-                tasks.create_task(uplink.keep_connected(), name="uplink")
-                for uplink in (*self._uplinks(), self._figures.uplink)
+                tasks.create_task(self._keep_connected(uplink, place), name="uplink")
+                for place, uplink in enumerate((self._figures.uplink, *self._uplinks()))
             ]
             background.append(tasks.create_task(self._dialler.keep_alive(), name="keepalive"))
             figures = self._figures.keep_publishing(self._settings.figures_interval_ms)
@@ -159,6 +174,8 @@ class FleetRun:
             if self._keeping is not None:
                 keeping = self._keeping.keep(self._settings.outbox_sync_interval_ms)
                 background.append(tasks.create_task(keeping, name="keeping"))
+            if not self.fleet.run.barrier:
+                background.append(tasks.create_task(self._wake_connected(), name="waking"))
             await self._connect()
             await self._make_readings(tasks, duration_seconds)
             await self._drain()
@@ -166,11 +183,30 @@ class FleetRun:
             for task in background:
                 task.cancel()
 
+    async def _keep_connected(self, uplink: Uplink, place: int) -> None:
+        rate = self.fleet.run.connect_per_s
+        if rate is not None:
+            await asyncio.sleep(place / rate)
+        await uplink.keep_connected()
+
+    async def _wake_connected(self) -> None:
+        """Without a barrier a device begins when it is connected."""
+        asleep = list(self._members)
+        for member in asleep:
+            member.asleep = True
+        while asleep:
+            for member in asleep:
+                member.asleep = not member.uplink.connected
+            asleep = [member for member in asleep if member.asleep]
+            await asyncio.sleep(_POLL_SECONDS)
+
     async def _connect(self) -> None:
+        if not self.fleet.run.barrier:
+            return
         total = len(self._members)
         await self._until(
             lambda: self.counters.connected == total or self._stop.is_set(),
-            self._settings.start_timeout_seconds,
+            self._settings.start_timeout_seconds + total / (self.fleet.run.connect_per_s or inf),
         )
         connected = self.counters.connected
         if connected < total and not self._stop.is_set():
@@ -185,37 +221,28 @@ class FleetRun:
         if self._stop.is_set():
             return
         self.phase = "running"
-        self._began_ms = self._clock.now_ms()
-        _log.info("readings begin", connected=self.counters.connected, seconds=duration_seconds)
-        self._schedule = Schedule(
-            int(self._began_ms),
-            self._spreads_and_periods_ms,
-            [device.habits.jitter_ms for device in self.fleet.devices],
-            self.fleet.seed,
+        self._generator = generator = Generator(
+            self.fleet, self._periods_ms, self._handover, self.counters, self._clock
         )
+        self._began_ms = generator.began_ms
+        seconds = duration_seconds or generator.seconds or self.fleet.run.duration_s
+        _log.info("readings begin", connected=self.counters.connected, seconds=seconds)
         for member in self._members:
             member.plan_faults()
-        generating = tasks.create_task(self._generate(self._schedule), name="readings")
+        generating = tasks.create_task(generator.generate(), name="readings")
+        generating.add_done_callback(lambda _: self._stop.set())
         with suppress(TimeoutError):
-            async with asyncio.timeout(duration_seconds):
+            async with asyncio.timeout(seconds):
                 await self._stop.wait()
+        self._missed = generator.end()
         generating.cancel()
         self._ended_ms = self._clock.now_ms()
 
-    async def _generate(self, schedule: Schedule) -> None:
-        while True:
-            due = schedule.take(self._clock.now_ms(), _BATCH)
-            if due:
-                self._handover.offer(due)
-            wait_seconds = (schedule.next_due_ms - self._clock.now_ms()) / 1000
-            await asyncio.sleep(max(wait_seconds, _TICK_SECONDS) if wait_seconds > 0 else 0)
-
     def _set_period(self, place: int, period_ms: int) -> None:
         """Change a device's period: from the first reading on, or from now on."""
-        if self._schedule is None:
-            self._spreads_and_periods_ms[place] = self._spreads_and_periods_ms[place][0], period_ms
-        else:
-            self._schedule.set_period(place, period_ms, self._clock.now_ms())
+        self._periods_ms[place] = period_ms
+        if self._generator is not None:
+            self._generator.set_period(place, period_ms)
 
     async def _drain(self) -> None:
         self.phase = "draining"
@@ -295,6 +322,8 @@ class FleetRun:
             unfinished=unfinished,
             boot_ms=self._boot_ms,
             seconds=self.running_seconds,
+            stages=[] if self._generator is None else self._generator.stages,
+            missed=self._missed,
         )
 
 

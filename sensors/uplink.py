@@ -1,6 +1,7 @@
 """A client that stays connected: its outbox, its status, its way back after a lost connection."""
 
 import asyncio
+import time
 from array import array
 from random import Random
 from typing import Literal
@@ -24,6 +25,7 @@ from sensors.rarelog import RareLog
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 10.0
 _STEADY_SECONDS = 5.0
+_MS_PER_SECOND = 1000
 _RETRY_SECONDS = PAUSE_SECONDS + 0.01  # uvloop's timers may be a millisecond early
 _chance = Random()  # noqa: S311  spreads reconnects, not secret
 
@@ -89,6 +91,11 @@ class Uplink:
     def connected(self) -> bool:
         """Whether there is a connection."""
         return self._link is not None
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages wait for their acknowledgement."""
+        return self._outbox.in_flight
 
     @property
     def unfinished(self) -> int:
@@ -288,6 +295,7 @@ class Uplink:
         counts = counters.republished if message.sent else counters.published
         counts[self._qos] += 1 + len(message.others)
         message.sent = True
+        message.sent_s = time.monotonic()
 
     def _answered(self, kind: AnswerKind, packet_id: int, reason: int) -> None:
         if self._link is None:
@@ -341,8 +349,10 @@ class Uplink:
             link.reply(packet_id, reply.topic, reply.payload, reply.correlation)
 
     def _acknowledged(self, message: Message) -> None:
-        ledger = self._shared.ledger
-        self._shared.counters.acknowledged[self._qos] += 1 + len(message.others)
+        ledger, counters = self._shared.ledger, self._shared.counters
+        counters.acknowledged[self._qos] += 1 + len(message.others)
+        waited_s = time.monotonic() - message.sent_s
+        counters.acknowledgements[self._qos].record(waited_s * _MS_PER_SECOND)
         ledger.acknowledged(message.session, message.seq)
         for seq in message.others:
             ledger.acknowledged(message.session, seq)

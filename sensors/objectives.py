@@ -1,0 +1,69 @@
+"""Objectives of a run: what a fleet file asks for, and whether it came about."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+_Number = Annotated[float, Meta(ge=0)]
+
+
+class Objectives(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table `[objectives]`; what is not there is not judged."""
+
+    acknowledged_share: Annotated[
+        Share | None, Meta(description="of what was offered at QoS 1 and 2, at least: 0 to 1")
+    ] = None
+    acknowledgement_p99_ms: Annotated[
+        _Number | None, Meta(description="from publish to acknowledgement, at most: milliseconds")
+    ] = None
+    readings_per_s: Annotated[_Number | None, Meta(description="offered, at least: a number")] = (
+        None
+    )
+    late_share: Annotated[
+        Share | None, Meta(description="of the readings, handed over over 10 ms late, at most")
+    ] = None
+    lateness_p99_ms: Annotated[
+        _Number | None, Meta(description="of handing over, at most: milliseconds")
+    ] = None
+    dropped: Annotated[_Number | None, Meta(description="readings, at most: a number")] = None
+    refused: Annotated[_Number | None, Meta(description="readings, at most: a number")] = None
+    lost_connections: Annotated[_Number | None, Meta(description="at most: a number")] = None
+
+
+class Figures(Struct, frozen=True):
+    """What a run came to, by the objectives' names."""
+
+    acknowledged_share: float
+    acknowledgement_p99_ms: float
+    readings_per_s: float
+    late_share: float
+    lateness_p99_ms: float
+    dropped: int
+    refused: int
+    lost_connections: int
+
+
+class Verdict(Struct, frozen=True):
+    """One objective held against the result."""
+
+    objective: str
+    target: str
+    result: float
+    met: bool
+
+
+_AT_LEAST = frozenset({"acknowledged_share", "readings_per_s"})
+
+
+def judge(objectives: Objectives, figures: Figures) -> Iterator[Verdict]:
+    """Yield a verdict for each objective that there is."""
+    for name in Objectives.__struct_fields__:
+        wanted = getattr(objectives, name)
+        if wanted is None:
+            continue
+        result = getattr(figures, name)
+        met = result >= wanted if name in _AT_LEAST else result <= wanted
+        sign: Literal[">=", "<="] = ">=" if name in _AT_LEAST else "<="
+        yield Verdict(name, f"{sign} {wanted:g}", round(result, 4), met)
