@@ -310,3 +310,24 @@ def test_a_key_that_is_revoked_is_not_let_go_on(
 def room_of(client: Client) -> Room:
     room: Room = client.application.extensions[EXTENSION]
     return room
+
+
+def test_a_revoked_key_ends_its_stream(
+    store_url: str, written: Store, keys_file: Path, make: MakeKey, board: StatusBoard
+) -> None:
+    assert written.series() == []
+    header = make("read")
+    settings = ApiSettings(
+        store_url=store_url, keys_file=str(keys_file), stream_heartbeat_seconds=0.1
+    )
+    store = open_store(settings, read_only=True)
+    client = create_app(settings, store, board).test_client()
+    with client.get("/v1/stream?kinds=status", headers=header) as response:
+        parts = response.iter_encoded()
+        assert any(b"alive" in next(parts) for _ in range(10))
+        key_file.remove(keys_file, header["Authorization"].split("_")[1])
+        rest = b"".join(parts)
+    assert rest.endswith(b"\n\n")
+    assert b'event: end\ndata: {"reason":"key"' in rest
+    assert room_of(client).streams.figures.open_streams == 0
+    store.close()
