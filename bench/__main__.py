@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from bench import broker, delivery, influxdb, outbox, parts, pipeline, streams
+from bench import broker, delivery, generator, influxdb, outbox, parts, pipeline, streams
 from bench.row import Measurement, Row
 from stack import StackError
 from stack.interrupts import stop_by_signals
@@ -20,6 +20,9 @@ MEASUREMENTS: dict[str, Measurement] = {
     "pipeline-steady": pipeline.steady_rate,
     "sensors-connections": pipeline.many_connections,
     "sensors-disk-outbox": outbox.disk_outbox,
+    "sensors-cost": generator.cost_against_paho,
+    "sensors-lateness": generator.lateness,
+    "sensors-ten-thousand": generator.ten_thousand,
     "broker-ceiling": broker.ceiling,
     "pipeline-parts": parts.cpu_by_part,
     "api-streams": streams.streams_and_requests,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from stack.broker import Broker
 from stack.local import LocalStack
 from tests.eventually import eventually
 from tests.integration.sensors.conftest import Listener
@@ -84,3 +85,25 @@ def test_devices_connect_at_their_pace_and_without_a_barrier_begin_one_by_one(
     assert fleet.wait(30) == 0
     firsts = sorted(one.times_ms[0] for one in sessions(local))
     assert firsts[-1] - firsts[0] > 1500
+
+
+def test_two_processes_of_one_fleet_share_no_device_and_no_connection(
+    local: LocalStack, broker: Broker, listen: Callable[..., Listener], tmp_path: Path
+) -> None:
+    listen("telemetry/#")
+    path = write(tmp_path, "")
+    broker.admit([f"d-{index:05d}" for index in range(20, 40)])
+    fleets = [
+        local.start_fleet(
+            path,
+            devices=20,
+            qos="1",
+            duration_seconds=3,
+            client_id=f"sensors-{slot}",
+            settings={"SENSORS_SLOT": str(slot)},
+        )
+        for slot in (1, 2)
+    ]
+    assert [fleet.wait(30) for fleet in fleets] == [0, 0]
+    assert [report(fleet)["lost_connections"] for fleet in fleets] == [0, 0]
+    assert len({one.device for one in sessions(local)}) == len(sessions(local)) == 40
