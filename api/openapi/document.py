@@ -13,6 +13,7 @@ from api.openapi.declaration import JSON, Declaration, declaration_of
 from api.openapi.schemas import Schema, Schemas, parameter_schemas, text_schema
 from api.parameters import Device
 from api.problems import CONTENT_TYPE, ProblemDetails
+from api.request_ids import HEADER as REQUEST_ID
 from api.settings import ApiSettings
 from telemetry import __version__
 
@@ -21,6 +22,36 @@ IMPLIED_METHODS = frozenset({"HEAD", "OPTIONS"})
 
 _STATIC = "static"
 _VARIABLE = re.compile(r"<(?:[a-z]+:)?([a-z_]+)>")
+_PROBLEM_HEADERS: Mapping[int, tuple[str, ...]] = {
+    401: ("WWW-Authenticate",),
+    403: ("WWW-Authenticate",),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+    504: ("Retry-After",),
+}
+_HEADERS: Mapping[str, Schema] = {
+    REQUEST_ID: {
+        "description": "the asker's own id, or a new one; the log's lines carry it",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$"},
+    },
+    "ETag": {
+        "description": "for If-None-Match, which is answered with 304 while it is the same",
+        "schema": {"type": "string", "pattern": '^W/"[0-9a-f]+"$'},
+    },
+    "Link": {
+        "description": "where there is more: the path of the next page, as in `next`",
+        "schema": {"type": "string"},
+    },
+    "Retry-After": {
+        "description": "in how many seconds to ask again",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "WWW-Authenticate": {
+        "description": "how a key is sent, and what was wrong with it (RFC 6750)",
+        "schema": {"type": "string"},
+    },
+}
 _DESCRIPTION = """\
 A fleet's devices, their readings and how they were delivered. Times are RFC 3339 in UTC; every \
 error is a problem (RFC 9457). A parameter that is not listed is refused, as is one given twice."""
@@ -68,6 +99,7 @@ def document(app: Flask, settings: ApiSettings) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas.components,
+            "headers": _HEADERS,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "an API key"},
                 "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -145,27 +177,33 @@ def _lifted(schema: Schema) -> Schema:
 
 def _responses(one: Operation, schemas: Schemas) -> dict[str, Any]:
     declaration = one.declaration
-    responses: dict[int, Any] = {
-        status: {
-            "description": HTTPStatus(status).phrase,
-            "content": {
-                media_type: {"schema": schemas.of(kind)} for media_type, kind in content.items()
-            },
-        }
-        for status, content in declaration.answers.items()
-    }
+    responses: dict[int, Any] = {}
+    for status, content in declaration.answers.items():
+        shown = {media_type: {"schema": schemas.of(kind)} for media_type, kind in content.items()}
+        is_tagged = one.method == "GET" and status == 200 and JSON in content
+        responses[status] = _response(status, ("ETag", "Link") if is_tagged else (), shown)
+        if is_tagged:
+            responses[304] = _response(304, ("ETag",))
     problem = {CONTENT_TYPE: {"schema": schemas.of(ProblemDetails)}}
     for status in sorted(_problems(declaration)):
-        responses.setdefault(status, {"description": HTTPStatus(status).phrase, "content": problem})
+        responses.setdefault(status, _response(status, _PROBLEM_HEADERS.get(status, ()), problem))
     return {str(status): responses[status] for status in sorted(responses)}
 
 
+def _response(
+    status: int, headers: tuple[str, ...], content: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    named = {name: {"$ref": f"#/components/headers/{name}"} for name in (REQUEST_ID, *headers)}
+    described = {"description": HTTPStatus(status).phrase, "headers": named}
+    return described if content is None else {**described, "content": content}
+
+
 def _problems(declaration: Declaration) -> set[int]:
-    found = {*declaration.problems, 500}
+    found = {*declaration.problems, 413, 500}
     if declaration.scope is not None:
         found |= {400, 401, 403, 429, 503, 504}
     if declaration.body is not None:
-        found |= {413, 415}
+        found.add(415)
     return found
 
 

@@ -83,6 +83,23 @@ def test_the_document_says_formats_limits_and_what_is_allowed(found: dict[str, A
     assert reading["time"]["format"] == "date-time"
 
 
+def test_every_answer_names_its_headers(found: dict[str, Any]) -> None:
+    answers = found["paths"]["/v1/fleet"]["get"]["responses"]
+    assert all("X-Request-ID" in answer["headers"] for answer in answers.values())
+    assert {"ETag", "Link"} <= set(answers["200"]["headers"])
+    assert "content" not in answers["304"]
+    assert "Retry-After" in answers["429"]["headers"]
+    assert "WWW-Authenticate" in answers["401"]["headers"]
+    named = {
+        name
+        for methods in found["paths"].values()
+        for one in methods.values()
+        for answer in one["responses"].values()
+        for name in answer["headers"]
+    }
+    assert named == set(found["components"]["headers"])
+
+
 def test_patterns_are_such_as_every_reader_of_the_document_knows(found: dict[str, Any]) -> None:
     assert r"\Z" not in str(found)
 
