@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal, TypeVar, get_args
 
 from api.cache import AnswerCache
-from api.status_board import StatusBoard
+from api.status_board import State, StatusBoard
 from telemetry.metrics import Sample
 
 SERVICE = "api"
@@ -81,7 +81,12 @@ class Figures:
         yield Sample("cache_joined", cache.joined, "Questions that joined an equal one.")
         yield Sample("cache_misses", cache.misses, "Questions that had to be asked.")
         yield Sample("refused_statuses", board.refused, "Status messages not taken.")
-        for (state, level), devices in sorted(board.counts().items()):
+        counts = board.counts()
+        for state in get_args(State):
+            known = sum(devices for (one, _level), devices in counts.items() if one == state)
+            labels = {"state": state}
+            yield Sample("known_devices", known, "Devices, whatever their level.", labels, "gauge")
+        for (state, level), devices in sorted(counts.items()):
             labels = {"state": state, "qos": level}
             yield Sample("devices", devices, "Devices that told a state.", labels, "gauge")
         yield Sample("known_statuses", len(board), "Devices with a status.", kind="gauge")

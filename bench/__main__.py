@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from bench import broker, delivery, generator, influxdb, outbox, parts, pipeline, streams
+from bench import broker, delivery, generator, grafana, influxdb, outbox, parts, pipeline, streams
 from bench.row import Measurement, Row
 from stack import StackError
 from stack.interrupts import stop_by_signals
@@ -30,6 +30,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "influxdb-writing": influxdb.writing,
     "delivery-cost": delivery.cost_of_the_promise,
     "delivery-outage": delivery.outage,
+    "grafana-panels": grafana.panels,
 }
 
 application = typer.Typer(add_completion=False)

@@ -28,6 +28,7 @@ _BATCH = 5_000
 _HOUR_MS = 3_600_000
 _SILENT_FOR_MS = 20 * 60_000
 _STATION_EVERY = 60
+_FLAT_STEPS = 60
 _SITES = ("bandung", "surabaya", "cikarang")
 _ROUTES = ("latest", "devices", "readings", "fleet", "delivery")
 
@@ -139,14 +140,17 @@ def _figures(store: Store, fleet: KnownFleet) -> Iterator[Reading]:
         ("api-1", "denyut_api"): _api(store, fleet),
     }
     steps = round(fleet.hours * _HOUR_MS) // 10_000
+    # What rises within a range's first interval is before the range: nothing does here.
+    rising = steps - _FLAT_STEPS
     for step in range(steps + 1):
         time_ms = fleet.start_ms + step * 10_000
+        risen = max(0, step - _FLAT_STEPS)
         for (client_id, measurement), samples in last_of.items():
             values: dict[str, Value] = {
                 one.field: float(
-                    one.value * step / steps
+                    one.value * risen / rising
                     if one.name.endswith("seconds")
-                    else one.value * step // steps
+                    else one.value * risen // rising
                     if one.kind == "counter"
                     else one.value
                 )

@@ -81,7 +81,7 @@ def alerts() -> list[Alert]:
             title="Quarantine growing",
             summary="{{ $values.B }} readings went to quarantine in 15 minutes",
             about="What cannot be stored is kept there until a person has looked.",
-            target=figures.rise(INGEST, quarantined="quarantined_readings"),
+            target=figures.rise(INGEST, {"quarantined": "quarantined_readings"})[0],
             minutes=15,
             dashboard=pipeline.UID,
         ),

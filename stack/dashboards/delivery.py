@@ -22,7 +22,7 @@ def delivery() -> Dashboard:
             "Missing at QoS ${qos}",
             "Gaps between the sequence numbers of all that is stored, counted by the API each "
             "minute. What is still on its way counts until it arrives.",
-            figures.latest(API, "missing", f"missing{_OF}"),
+            *figures.gauges(API, {"missing": f"missing{_OF}"}, of_one=True),
             unit="none",
             width=8,
             steps=[(1, RED)],
@@ -32,8 +32,10 @@ def delivery() -> Dashboard:
             "In the range, at QoS ${qos}",
             "Readings that devices offered, the broker acknowledged, and the store confirmed; "
             "duplicated are those that were delivered again, which the store holds once.",
-            figures.rise(SENSORS, offered=f"offered{_OF}", acknowledged=f"acknowledged{_OF}"),
-            figures.rise(INGEST, stored=f"written{_OF}", duplicated=f"repeated{_OF}"),
+            *figures.rise(
+                SENSORS, {"offered": f"offered{_OF}", "acknowledged": f"acknowledged{_OF}"}
+            ),
+            *figures.rise(INGEST, {"stored": f"written{_OF}", "duplicated": f"repeated{_OF}"}),
             unit="short",
             width=8,
             repeat="qos",
@@ -53,7 +55,7 @@ def delivery() -> Dashboard:
             "Latency at QoS ${qos}",
             "From a reading's own time to the store's confirmation: percentiles of all since "
             "ingest started, of the slowest process.",
-            figures.gauges(
+            *figures.gauges(
                 INGEST,
                 {f"p{one}": f"latency_ms_qos${{qos}}_p{one}" for one in (50, 95, 99)},
                 of_one=True,
@@ -82,7 +84,7 @@ def delivery() -> Dashboard:
         lines(
             "Missing",
             "Gaps between the sequence numbers of all that is stored, by level.",
-            figures.gauges(
+            *figures.gauges(
                 API, {f"QoS {one}": f"missing_readings_qos{one}" for one in LEVELS}, of_one=True
             ),
             unit="none",

@@ -26,7 +26,7 @@ def device() -> Dashboard:
         ),
         number(
             "Stored and missing",
-            "Readings of the last 6 hours of the range that are stored, numbers that are missing "
+            "Readings of the last hour of the range that are stored, numbers that are missing "
             "between them, and how often the device started.",
             devices.sequence(),
             unit="none",

@@ -8,6 +8,7 @@ from stack.dashboards import BUCKET
 from stack.dashboards.queries import Target, flux
 
 SILENT_AFTER = "5m"
+SEQUENCE_RANGE = "1h"
 OF_SITE = 'r.site != "denyut" and r.site =~ /^(${site:regex})$/'
 _OF_DEVICE = 'r.device == "${device}"'
 
@@ -149,10 +150,15 @@ def age() -> Target:
 
 
 def sequence() -> Target:
-    """Ask how many of a device's readings are stored and missing in the range, over its boots."""
+    """Ask how many readings of a device are stored and missing, boot by boot, in one hour."""
     return flux(
+        'import "date"',
+        "",
+        f"hour = date.sub(d: {SEQUENCE_RANGE}, from: v.timeRangeStop)",
+        "start = if v.timeRangeStart > hour then v.timeRangeStart else hour",
+        "",
         f'from(bucket: "{BUCKET}")',
-        "    |> range(start: v.timeRangeStart, stop: v.timeRangeStop)",
+        "    |> range(start: start, stop: v.timeRangeStop)",
         f'    |> filter(fn: (r) => {_OF_DEVICE} and (r._field == "boot" or r._field == "seq"))',
         '    |> pivot(rowKey: ["_time", "_measurement"], columnKey: ["_field"], '
         'valueColumn: "_value")',

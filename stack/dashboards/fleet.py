@@ -44,7 +44,7 @@ def fleet() -> Dashboard:
         lines(
             "Online by QoS",
             "Devices with a connection to the broker, by the level at which they publish.",
-            figures.gauges(
+            *figures.gauges(
                 API, {f"QoS {one}": f"devices_online_qos{one}" for one in LEVELS}, of_one=True
             ),
             unit="none",
@@ -81,19 +81,17 @@ def fleet() -> Dashboard:
 
 
 def _numbers() -> list[Panel]:
-    online = [f"devices_online_qos{level}" for level in LEVELS]
-    offline = [f"devices_offline_qos{level}" for level in LEVELS]
     return [
         number(
             "Online",
             "Devices with a connection to the broker, as their retained status says.",
-            figures.latest(API, "online", *online),
+            *figures.gauges(API, {"online": "known_devices_online"}, of_one=True),
             unit="none",
         ),
         number(
             "Offline",
             "Devices whose status says offline: they said goodbye, or their last will did.",
-            figures.latest(API, "offline", *offline),
+            *figures.gauges(API, {"offline": "known_devices_offline"}, of_one=True),
             unit="none",
             steps=[(1, ORANGE)],
         ),
@@ -115,7 +113,7 @@ def _numbers() -> list[Panel]:
         number(
             "Stored in the range",
             "Readings that the store confirmed to ingest, repeats included.",
-            figures.rise(INGEST, **{f"QoS {one}": f"written_readings_qos{one}" for one in LEVELS}),
+            *figures.rise(INGEST, {f"QoS {one}": f"written_readings_qos{one}" for one in LEVELS}),
             unit="short",
             width=8,
         ),

@@ -23,7 +23,7 @@ def load_test() -> Dashboard:
             "Latency, 99th percentile",
             "From a reading's own time to the store's confirmation, of all since ingest started, "
             "of the slowest process.",
-            figures.gauges(
+            *figures.gauges(
                 INGEST,
                 {f"QoS {one}": f"latency_ms_qos{one}_p99" for one in pipeline.LEVELS},
                 of_one=True,
@@ -35,7 +35,7 @@ def load_test() -> Dashboard:
         lines(
             "Connections to the broker",
             "Clients with a connection: devices, Locust's users, services.",
-            figures.gauges(INGEST, {"clients": "broker_clients"}, of_one=True),
+            *figures.gauges(INGEST, {"clients": "broker_clients"}, of_one=True),
             unit="none",
         ),
         lines(

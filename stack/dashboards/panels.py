@@ -28,6 +28,8 @@ GREEN, ORANGE, RED = "green", "orange", "red"
 Steps = Sequence[tuple[float, str]]
 """From which value on a colour holds; green below the first."""
 
+# A panel is as wide as many points as it has pixels: a number is narrow, and yet asks whole ranges.
+_POINTS_BEHIND_A_NUMBER = 1_000
 _LINES: dict[str, Any] = {
     "drawStyle": "line",
     "lineWidth": 1,
@@ -88,6 +90,8 @@ def number(
 ) -> Panel:
     """Return a panel of numbers: the last value of each field, coloured by the steps."""
     panel = _panel("stat", title, about, targets, width=width, height=height, repeat=repeat)
+    panel.interval = "10s"
+    panel.max_data_points = _POINTS_BEHIND_A_NUMBER
     panel.options = stat.Options.from_json(
         {
             "colorMode": "value",

@@ -11,7 +11,6 @@ UID = "denyut-pipeline"
 ROUTES = ("latest", "devices", "readings", "fleet", "delivery")
 LEVELS = ("0", "1", "2")
 _WHERE = ' AND "device" =~ /^(${process:regex})$/'
-_WRITTEN = [f"written_readings_qos{level}" for level in LEVELS]
 
 
 def pipeline() -> Dashboard:
@@ -25,8 +24,14 @@ def pipeline() -> Dashboard:
         lines(
             "Readings in a batch",
             "Readings that the store confirmed with one write, on average.",
-            figures.ratio(INGEST, "readings", _WRITTEN, ["batches"], _WHERE),
+            *(
+                figures.ratio(
+                    INGEST, f"QoS {one}", [f"written_readings_qos{one}"], ["batches"], _WHERE
+                )
+                for one in LEVELS
+            ),
             unit="none",
+            stack=True,
         ),
         lines(
             "A write to the store",
@@ -46,7 +51,7 @@ def pipeline() -> Dashboard:
         lines(
             "Spool",
             "Size on the disk of what waits for the store, and what it may grow to.",
-            figures.gauges(
+            *figures.gauges(
                 INGEST, {"spool": "spool_bytes", "budget": "spool_budget_bytes"}, _WHERE
             ),
             unit="bytes",
@@ -55,7 +60,7 @@ def pipeline() -> Dashboard:
             "Quarantine",
             "Size on the disk of what could not be stored, and what it may grow to; past that the "
             "oldest file goes.",
-            figures.gauges(
+            *figures.gauges(
                 INGEST,
                 {"quarantine": "quarantine_bytes", "budget": "quarantine_budget_bytes"},
                 _WHERE,
@@ -81,7 +86,7 @@ def _troubles() -> list[Panel]:
         number(
             "Quarantined",
             "Readings of the range that could not be stored: `python -m ingest quarantine`.",
-            figures.rise(INGEST, _WHERE, quarantined="quarantined_readings"),
+            *figures.rise(INGEST, {"quarantined": "quarantined_readings"}, _WHERE),
             unit="none",
             steps=[(1, ORANGE)],
         ),
@@ -102,21 +107,21 @@ def _troubles() -> list[Panel]:
         number(
             "Write retries",
             "Writes of the range that had to be repeated.",
-            figures.rise(INGEST, _WHERE, retries="write_retries"),
+            *figures.rise(INGEST, {"retries": "write_retries"}, _WHERE),
             unit="none",
             steps=[(1, ORANGE)],
         ),
         number(
             "Sessions lost",
             "Times in the range that the broker had forgotten ingest's session, and what it held.",
-            figures.rise(INGEST, _WHERE, lost="sessions_lost"),
+            *figures.rise(INGEST, {"lost": "sessions_lost"}, _WHERE),
             unit="none",
             steps=[(1, RED)],
         ),
         number(
             "Away without leaving",
             "Members of ingest's group that are away: their share of the readings waits for them.",
-            figures.latest(INGEST, "away", "orphan_members"),
+            *figures.gauges(INGEST, {"away": "orphan_members"}, of_one=True),
             unit="none",
             steps=[(1, RED)],
         ),
@@ -140,7 +145,7 @@ def held() -> Panel:
     return lines(
         "Held by ingest",
         "Readings that are not durable yet, in memory, and such as wait in the spool.",
-        figures.gauges(
+        *figures.gauges(
             INGEST, {"in memory": "in_flight_readings", "in the spool": "spooled_readings"}
         ),
         unit="none",
@@ -152,7 +157,7 @@ def broker_queue() -> Panel:
     return lines(
         "Held by the broker",
         "Messages that wait at the broker for clients, for those that are away too.",
-        figures.gauges(INGEST, {"messages": "broker_queued_messages"}, of_one=True),
+        *figures.gauges(INGEST, {"messages": "broker_queued_messages"}, of_one=True),
         unit="none",
     )
 

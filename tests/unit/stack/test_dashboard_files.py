@@ -137,7 +137,7 @@ def test_a_rule_asks_a_source_of_ours_and_nothing_of_a_dashboard(rule: dict[str,
 
     assert asked["datasourceUid"] in {source["uid"] for source in SOURCES}
     assert {one["datasourceUid"] for one in expressions} == {"__expr__"}
-    assert set(re.findall(r"\$\{?(\w+)", asked["model"]["query"])) <= {"timeFilter"}
+    assert set(re.findall(r"\$\{?(\w+)", asked["model"]["query"])) <= {"timeFilter", "__interval"}
     assert rule["condition"] == expressions[-1]["refId"]
 
 
