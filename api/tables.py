@@ -28,8 +28,8 @@ _ROWS_AT_ONCE = 5_000  # of a page's text that is held at once
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 _log = log.get(__name__)
+_encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
-_boot_text = lru_cache(10_000)(rfc3339)
 
 Item = TypeVar("Item")
 Pages = Iterator[list[Row]]
@@ -60,13 +60,15 @@ def csv_parts(table: Table) -> Parts:
     # A field may be called as a column of ours is.
     head = [f"values.{name}" if name in _PLACE else name for name in table.fields]
     text = _csv([(*_PLACE, *head)])
+    begun = text.encode()
     for page in table.pages:
-        texts = _texts(page, len(table.fields))
+        odd = _odd_columns(page, len(table.fields))
         for rows in _pieces(page):
-            yield (text + _csv([_csv_row(row, texts) for row in rows])).encode()
-            text = ""
-    if text:
-        yield text.encode()
+            body = _csv([_csv_row(row, odd) for row in rows]).encode() if odd else _plain(rows)
+            yield begun + body
+            begun = b""
+    if begun:
+        yield begun
 
 
 def ndjson_parts(table: Table) -> Parts:
@@ -138,21 +140,35 @@ def _csv(rows: Sequence[Sequence[object]]) -> str:
     return text.getvalue()
 
 
-def _texts(page: list[Row], fields: int) -> list[int]:
-    """Return which columns of values hold more than numbers on this page."""
-    numbers = {float, type(None)}
+def _odd_columns(page: list[Row], fields: int) -> list[int]:
+    """Return which columns of values are not plain on this page: those with texts."""
+    plain = {float, bool, type(None)}
     columns = range(_FIRST_FIELD, _FIRST_FIELD + fields)
-    return [at for at in columns if not numbers.issuperset(map(type, map(itemgetter(at), page)))]
+    texts = [at for at in columns if not plain.issuperset(map(type, map(itemgetter(at), page)))]
+    return list(columns) if texts else []
 
 
-def _csv_row(row: Row, texts: list[int]) -> Sequence[object]:
+def _plain(rows: list[Row]) -> bytes:
+    """Return rows without texts as CSV, in a third of the time: by way of JSON.
+
+    There a number and a boolean is written alike. No name has a mark that CSV would quote.
+    """
+    lines = _encode([(rfc3339(row[0]), *row[1:4], _boot(row[4]), *row[5:]) for row in rows])
+    text = lines[2:-2].replace(b'"', b"").replace(b",null", b",").replace(b"],[", b"\r\n")
+    return text + b"\r\n"
+
+
+def _csv_row(row: Row, odd: list[int]) -> Sequence[object]:
     cells = list(row)
-    cells[0] = rfc3339(row[0])
-    if row[4] is not None:
-        cells[4] = _boot_text(row[4])
-    for at in texts:
+    cells[0], cells[4] = rfc3339(row[0]), _boot(row[4])
+    for at in odd:
         cells[at] = _cell(row[at])
     return cells
+
+
+@lru_cache(10_000)
+def _boot(boot_ms: int | None) -> str | None:
+    return None if boot_ms is None else rfc3339(boot_ms)
 
 
 def _cell(value: Any) -> object:
@@ -168,8 +184,8 @@ def _cell(value: Any) -> object:
 def _reading(row: Row, fields: Sequence[str]) -> ReadingAnswer:
     time_ms, site, device, measurement, boot_ms, seq, *values = row
     told = {name: value for name, value in zip(fields, values, strict=True) if value is not None}
-    boot = None if boot_ms is None else _boot_text(boot_ms)
-    return ReadingAnswer(rfc3339(time_ms), site, device, measurement, told, boot, seq)
+    told_at = rfc3339(time_ms)
+    return ReadingAnswer(told_at, site, device, measurement, told, _boot(boot_ms), seq)
 
 
 PARTS: dict[str, Callable[[Table], Parts]] = {"csv": csv_parts, "ndjson": ndjson_parts}

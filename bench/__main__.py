@@ -11,7 +11,18 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from bench import broker, delivery, generator, grafana, influxdb, outbox, parts, pipeline, streams
+from bench import (
+    broker,
+    delivery,
+    generator,
+    grafana,
+    influxdb,
+    outbox,
+    parts,
+    pipeline,
+    streams,
+    tables,
+)
 from bench.row import Measurement, Row
 from stack import StackError
 from stack.interrupts import stop_by_signals
@@ -27,6 +38,8 @@ MEASUREMENTS: dict[str, Measurement] = {
     "pipeline-parts": parts.cpu_by_part,
     "api-streams": streams.streams_and_requests,
     "influxdb-reading": influxdb.reading_through_the_api,
+    "api-tables": tables.million_rows,
+    "api-points": tables.chart,
     "influxdb-writing": influxdb.writing,
     "delivery-cost": delivery.cost_of_the_promise,
     "delivery-outage": delivery.outage,

@@ -1,19 +1,16 @@
 """InfluxDB as the store: what the API and our writer cost beside asking and writing directly."""
 
 import http.client
-import json
 import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from functools import partial
-from urllib.parse import urlencode
 
 from influxdb_client import InfluxDBClient, Point, WriteOptions, WritePrecision
 
+from bench.asking import Influxdb, get, interleaved, operator_token, percentile, rfc3339
 from bench.row import Row
-from stack.influxdb import Influxd
 from stack.local import LocalStack
 from telemetry.reading import Reading
 from telemetry.store import Selection
@@ -24,8 +21,6 @@ _HOUR_MS = 3_600_000
 _BATCH = 5000
 _BATCHES = 8
 _ROUNDS = 5
-_ASKED = 500
-_UNCOUNTED = 20
 _MOST_OVER_P50_MS, _MOST_OVER_P99_MS = 1.5, 5.0
 _MOST_OF_FLUX = 0.5
 _MOST_OF_POINTS = 0.15
@@ -46,12 +41,12 @@ def reading_through_the_api() -> Iterator[Row]:
         _fill_an_hour(local, now_ms)
         api = local.start_api(settings={"API_CACHE_MS": "0"})
         through_api = http.client.HTTPConnection(api.host, api.port, timeout=10)
-        influxdb = _Influxdb(server, _operator(local))
-        start, stop = _rfc3339(now_ms - _HOUR_MS), _rfc3339(now_ms)
+        influxdb = Influxdb(server, operator_token(local))
+        start, stop = rfc3339(now_ms - _HOUR_MS), rfc3339(now_ms)
         path = "/v1/devices/node-1"
         yield from _compared(
             "latest",
-            lambda: _get(through_api, f"{path}/latest"),
+            lambda: get(through_api, f"{path}/latest"),
             partial(influxdb.ask, questions.latest_question(None, "node-1")),
             {"Flux": partial(influxdb.ask_flux, _LATEST_FLUX)},
         )
@@ -59,7 +54,7 @@ def reading_through_the_api() -> Iterator[Row]:
         flux = _HOUR_FLUX.format(start=start, stop=stop)
         yield from _compared(
             "1 h at 10 s",
-            lambda: _get(through_api, f"{path}/readings?{query}"),
+            lambda: get(through_api, f"{path}/readings?{query}"),
             partial(influxdb.ask, _hour_question(now_ms)),
             {
                 "Flux": partial(influxdb.ask_flux, flux),
@@ -97,36 +92,15 @@ _HOUR_FLUX = 'from(bucket: "telemetry") |> range(start: {start}, stop: {stop})\
 _PIVOT = ' |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")'
 
 
-class _Influxdb:
-    """InfluxDB asked without any client, on one connection."""
-
-    def __init__(self, server: Influxd, token: str) -> None:
-        self._connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
-        self._authorization = {"Authorization": f"Token {token}"}
-
-    def ask(self, question: Question) -> bytes:
-        """Ask in InfluxQL, as the store does."""
-        asked = {"db": "telemetry", "epoch": "ms", "q": question.statement}
-        query = urlencode(asked | {"params": json.dumps(question.bound)})
-        headers = self._authorization | {"Accept": "application/x-msgpack"}
-        return _get(self._connection, f"/query?{query}", headers)
-
-    def ask_flux(self, flux: str) -> bytes:
-        """Ask in Flux, for annotated CSV."""
-        headers = self._authorization | {"Content-Type": "application/vnd.flux"}
-        self._connection.request("POST", "/api/v2/query?org=denyut", flux, headers)
-        return _body(self._connection)
-
-
 def _compared(
     name: str,
     ours: Callable[[], bytes],
     influxql: Callable[[], bytes],
     by_flux: dict[str, Callable[[], bytes]],
 ) -> Iterator[Row]:
-    mine, directly, *fluxes = _interleaved(ours, influxql, *by_flux.values())
+    mine, directly, *fluxes = interleaved(ours, influxql, *by_flux.values())
     for percent, limit_ms in ((50, _MOST_OVER_P50_MS), (99, _MOST_OVER_P99_MS)):
-        figure, least = _percentile(mine, percent), _percentile(directly, percent)
+        figure, least = percentile(mine, percent), percentile(directly, percent)
         row = f"api {name}, p{percent} in ms, over InfluxQL asked directly"
         target = f"<= {limit_ms:g} ms over"
         yield _row(row, figure, least, target, figure - least <= limit_ms)
@@ -142,37 +116,6 @@ def _ratio(name: str, ours: float, theirs: float, most: float) -> Row:
 def _row(name: str, ours: float, baseline: float, target: str, reached: bool) -> Row:
     ratio = round(ours / baseline, 3)
     return Row(name, round(ours, 2), round(baseline, 2), ratio, target, reached, 4)
-
-
-def _interleaved(*questions: Callable[[], bytes]) -> list[list[float]]:
-    """Ask the questions in turn; return each one's times in ms."""
-    times: list[list[float]] = [[] for _question in questions]
-    for number in range(_ASKED + _UNCOUNTED):
-        for ask, found in zip(questions, times, strict=True):
-            began = time.perf_counter()
-            ask()
-            if number >= _UNCOUNTED:
-                found.append((time.perf_counter() - began) * 1000)
-    return times
-
-
-def _percentile(times: list[float], percent: int) -> float:
-    return statistics.quantiles(times, n=100)[percent - 1]
-
-
-def _get(
-    connection: http.client.HTTPConnection, path: str, headers: dict[str, str] | None = None
-) -> bytes:
-    connection.request("GET", path, headers=headers or {})
-    return _body(connection)
-
-
-def _body(connection: http.client.HTTPConnection) -> bytes:
-    response = connection.getresponse()
-    body = response.read()
-    if response.status != http.client.OK:
-        raise RuntimeError(f"{response.status}: {body[:200]!r}")
-    return body
 
 
 def _fill_an_hour(local: LocalStack, now_ms: int) -> None:
@@ -193,14 +136,6 @@ def _hour_question(now_ms: int) -> Question:
     return questions.aggregate_question(selection, columns, 10_000, 10_000)
 
 
-def _rfc3339(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _operator(local: LocalStack) -> str:
-    return (local.folder / "influxdb" / "operator-token").read_text()
-
-
 def _readings(number: int, series: int) -> list[Reading]:
     base_ms = time.time_ns() // 1_000_000 - _HOUR_MS + number
     return [
@@ -212,7 +147,7 @@ def _readings(number: int, series: int) -> list[Reading]:
 def _write_points(local: LocalStack, batches: list[list[Reading]]) -> None:
     options = WriteOptions(batch_size=_BATCH, flush_interval=1000)
     with (
-        InfluxDBClient(url=local.store_url, token=_operator(local), org="denyut") as client,
+        InfluxDBClient(url=local.store_url, token=operator_token(local), org="denyut") as client,
         client.write_api(write_options=options) as api,
     ):
         for batch in batches:

@@ -19,6 +19,8 @@ from telemetry.store.influxdb.session import FloatRows, Rows
 
 _NOT_VALUES = ("time", "site", "device", "boot", "seq")
 
+_MEASUREMENT_AT = 3  # in a row of a table
+
 _Place = tuple[int, str, str, str]
 _Parts = dict[tuple[str, Aggregate], float]
 
@@ -43,15 +45,16 @@ def readings(rows: Rows) -> Iterator[Reading]:
 
 def table(rows: Rows, fields: Sequence[str]) -> list[Row]:
     """Return rows in the order of a table's columns, with None for what they have not."""
-    # Two more behind each row: its measurement, and what a column shows that is not there.
+    # Behind each row stands what is the same for all of them, and what a missing column shows.
+    same = [rows.name, *rows.tags.values(), None]
     at = {name: place for place, name in enumerate(rows.columns)}
-    measurement_at, nothing_at = len(rows.columns), len(rows.columns) + 1
-    wanted = ("time", "site", "device", None, "boot", "seq", *fields)
-    ordered = itemgetter(
-        *(measurement_at if name is None else at.get(name, nothing_at) for name in wanted)
-    )
-    more = [rows.name, None]
-    return [ordered(row + more) for row in rows.values]
+    at |= {tag: len(rows.columns) + 1 + place for place, tag in enumerate(rows.tags)}
+    nothing_at = len(rows.columns) + len(same) - 1
+    places = [at.get(name, nothing_at) for name in ("time", "site", "device", "boot", "seq")]
+    places.insert(_MEASUREMENT_AT, len(rows.columns))
+    # A field may have any name that is left, `measurement` among them.
+    ordered = itemgetter(*places, *(at.get(name, nothing_at) for name in fields))
+    return [ordered(row + same) for row in rows.values]
 
 
 def reading_counts(found: Iterable[Rows]) -> Iterator[ReadingCount]:

@@ -16,7 +16,7 @@ _LATEST_NS = 2**63 - 2  # InfluxDB's latest time, in 2262
 # What is put in between the braces stands in this module: names of parameters, never their values.
 _LATEST = "SELECT * FROM /.*/{where} GROUP BY site, device ORDER BY time DESC LIMIT 1"
 _READINGS = "SELECT {columns} FROM {source}{where} ORDER BY time {order} LIMIT $limit"
-_ROWS = "SELECT site, device, {columns} FROM {source}{where} ORDER BY time {order} LIMIT $limit"
+_ROWS = "SELECT {columns} FROM {source}{where}{tags} ORDER BY time {order} LIMIT $limit"
 _READING_COUNTS = "SELECT count(*) FROM /.*/{where} GROUP BY site, device"
 _AGGREGATE = (
     "SELECT {calls} FROM {source}{where} GROUP BY time($every){tags} fill(none)"
@@ -83,15 +83,23 @@ def readings_question(selection: Selection, limit: int, *, descending: bool) -> 
 def rows_question(
     selection: Selection, columns: Mapping[str, Sequence[str]], limit: int, *, descending: bool
 ) -> Question:
-    """Ask for tables of readings: a statement for each measurement, with its columns."""
+    """Ask for tables of readings: a statement for each measurement, with its columns.
+
+    Of one device the tags come once for all of its rows; of many they are columns, since a limit
+    would otherwise be one for each series.
+    """
     where, bound = _selected(selection)
     names = {name: "" for several in columns.values() for name in several}
     parameters = dict(zip(names, _bind(bound, "field", names), strict=True))
+    columns_of_tags, tags = ["site", "device"], ""
+    if selection.device is not None:
+        columns_of_tags, tags = [], " GROUP BY site, device"
     statements = []
     for source, several in zip(_bind(bound, "measurement", columns), columns.values(), strict=True):
-        chosen = ", ".join(parameters[name] for name in several)
+        chosen = ", ".join([*columns_of_tags, *(parameters[name] for name in several)])
+        order = _ORDER[descending]
         statements.append(
-            _ROWS.format(columns=chosen, source=source, where=where, order=_ORDER[descending])
+            _ROWS.format(columns=chosen, source=source, where=where, tags=tags, order=order)
         )
     return Question("; ".join(statements), bound | {"limit": limit})
 
