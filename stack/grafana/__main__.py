@@ -5,11 +5,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from stack.grafana import GrafanaError
+from stack.grafana.marks import MOST_TEXT, read_marks
 from stack.grafana.pushing import Pusher
 from stack.grafana.server import GrafanaServer
 from stack.grafana.settings import GrafanaSettings
@@ -17,7 +19,6 @@ from stack.grafana.wanted import wanted
 from telemetry.settings import SettingError
 
 TAG = "denyut"
-_MOST_TEXT = 1_000
 
 application = typer.Typer(
     add_completion=False,
@@ -56,21 +57,31 @@ def diff() -> None:
 
 @application.command()
 def annotate(
-    text: Annotated[str, typer.Argument(help="what happened, as `deployed 1.4.2`")],
+    text: Annotated[str, typer.Argument(help="what happened, as `deployed 1.4.2`")] = "",
     tag: Annotated[
         list[str] | None, typer.Option(help="a further tag, as deployment or loadtest; repeatable")
     ] = None,
     start: Time = None,
     stop: Annotated[str | None, typer.Option(help="its end, where it took time")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="a file of marks instead, as a load test leaves it")
+    ] = None,
 ) -> None:
-    """Set a mark that all our dashboards show."""
+    """Set a mark that all our dashboards show, or those of a file."""
     with _one_line_errors():
+        if file is not None:
+            marks = read_marks(file)
+            with _server() as (server, _settings):
+                server.check()
+                for mark in marks:
+                    server.annotate(mark.text, mark.tags, mark.time, mark.time_end)
+            return
         start_ms = time.time_ns() // 1_000_000 if start is None else _time_ms(start)
         stop_ms = None if stop is None else _time_ms(stop)
         if stop_ms is not None and stop_ms < start_ms:
             raise GrafanaError("the mark would end before it begins")
-        if not text.strip() or len(text) > _MOST_TEXT:
-            raise GrafanaError(f"a mark's text has 1 to {_MOST_TEXT} characters")
+        if not text.strip() or len(text) > MOST_TEXT:
+            raise GrafanaError(f"a mark's text has 1 to {MOST_TEXT} characters")
         with _server() as (server, _settings):
             server.check()
             server.annotate(text, [TAG, *(tag or [])], start_ms, stop_ms)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from loadtest.marks import FILE, run_mark, stage_mark, write_marks
 from stack.grafana.__main__ import application
 from stack.ports import reserve_port
 from tests.integration.grafana.documented_grafana import (
@@ -253,4 +254,29 @@ def test_a_mark_that_makes_no_sense_is_refused(
 ) -> None:
     refused(run("annotate", *arguments))
 
+    assert grafana.asked == []
+
+
+def test_the_marks_that_a_load_test_leaves_are_set(
+    run: Run, grafana: DocumentedGrafana, tmp_path: Path
+) -> None:
+    write_marks([stage_mark("200 readers", 1_000, 5_000), run_mark([], 1_000, 9_000)], tmp_path)
+
+    assert run("annotate", "--file", str(tmp_path / FILE)).exit_code == 0
+
+    assert [(mark["time"], mark["timeEnd"]) for mark in grafana.marks] == [
+        (1_000, 5_000),
+        (1_000, 9_000),
+    ]
+    assert all({"denyut", "loadtest"} <= set(mark["tags"]) for mark in grafana.marks)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '[{"time": 1}]', '[{"time": "x"}]'])
+def test_a_file_without_marks_is_refused(
+    run: Run, grafana: DocumentedGrafana, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "marks.json").write_text(text)
+
+    assert "holds no marks" in refused(run("annotate", "--file", str(tmp_path / "marks.json")))
+    assert "No such file" in refused(run("annotate", "--file", str(tmp_path / "none.json")))
     assert grafana.asked == []
