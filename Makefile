@@ -22,7 +22,7 @@ SERVICES := broker sensors ingest api setup loadtest
 UNUSED   := --no-emit-package pbr --no-emit-package setuptools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check faults bench tools images deploy undeploy status scale leave rotate \
+.PHONY: help demo run test check faults loadtest bench tools images deploy undeploy status scale leave rotate \
         backup restore audit test-stack format lock docs dashboards screenshots clean mosquitto chromium
 
 help: ## show this
@@ -47,6 +47,10 @@ check: $(DEV) ## format, lint, types, docs, then the tests
 
 faults: mosquitto tools $(DEV) ## every fault of the table on real servers, into build/faults.json [CASES=1,3 SELFTEST=1]
 	@$(BIN)/python -m stack.faults $(if $(CASES),--cases "$(CASES)") $(if $(SELFTEST),--selftest)
+
+loadtest: mosquitto $(RUNTIME) ## Locust with objectives, on a pipeline of its own or TARGET=, into build/loadtest/ [UI=1 STORE=sqlite LOADTEST_…=…]
+	@$(if $(UI),LOADTEST_UI=true) $(if $(TARGET),LOADTEST_TARGET="$(TARGET)") \
+		$(BIN)/python -m loadtest $(if $(TARGET),run,local --store $(STORE))
 
 bench: mosquitto $(DEV) ## the measurements, into build/bench.json [ROWS=name]
 	@$(BIN)/python -m bench $(if $(ROWS),--rows "$(ROWS)")

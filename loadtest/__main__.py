@@ -4,13 +4,15 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from rich.console import Console
 
 from loadtest import LoadtestError
-from loadtest.command import locust_command, locust_environment
+from loadtest.command import find_master, locust_command, locust_environment
 from loadtest.objectives import SHIPPED, read_objectives
 from loadtest.preflight import check_settings, check_target
 from loadtest.settings import LoadtestSettings
@@ -24,6 +26,11 @@ application = typer.Typer(
 )
 
 
+class StoreKind(StrEnum):
+    sqlite = "sqlite"
+    influxdb = "influxdb"
+
+
 @application.command()
 def run() -> None:
     """Load the target as LOADTEST_… say, and judge; settings: docs/settings.md.
@@ -35,7 +42,32 @@ def run() -> None:
         read_objectives(Path(settings.objectives or SHIPPED))
         check_settings(settings)
         check_target(settings)
-    _become_locust(settings)
+        works = settings.tasks > 1 and settings.slot > 1
+        master = find_master(settings) if works else ""
+    if settings.ui:
+        print(f"Locust's page: http://{settings.ui_host}:{settings.ui_port}/; Ctrl-C ends it")
+    _become_locust(settings, master)
+
+
+@application.command()
+def local(
+    store: Annotated[StoreKind, typer.Option(help="where readings are stored")] = StoreKind.sqlite,
+) -> None:
+    """Start a pipeline on this machine, load it as LOADTEST_… say, judge, and stop it again."""
+    # An image has this room alone, and loads what is elsewhere.
+    from loadtest.local import run_locally
+    from stack import StackError
+    from stack.interrupts import INTERRUPTED, stop_by_signals
+
+    stop_by_signals()
+    with _one_line_errors():
+        try:
+            code = run_locally(store.value, Console(stderr=True))
+        except StackError as error:
+            raise LoadtestError(str(error)) from error
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+    raise typer.Exit(code)
 
 
 @application.command()
@@ -49,10 +81,10 @@ def check(
         print(one.operation)
 
 
-def _become_locust(settings: LoadtestSettings) -> NoReturn:
+def _become_locust(settings: LoadtestSettings, master: str) -> NoReturn:
     """Replace this process: signals and the exit code are Locust's without a go-between."""
     # It stands in a process from its beginning: Locust exchanges Python's sockets for gevent's.
-    command = locust_command(settings)
+    command = locust_command(settings, master)
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(command[0], command, locust_environment(os.environ, {}))  # noqa: S606

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+import locust.stats
 import msgspec
 from locust.env import Environment
 from locust.event import Events
@@ -42,6 +43,7 @@ from telemetry.ledger import read_ledger
 _MET, _MISSED = 0, 1
 _REPORT_SECONDS = 10.0  # what workers may take to report, beside their audits
 _LOOK_SECONDS = 0.2
+_NEVER_SECONDS, _LAST_TABLE_SECONDS = 86_400, 1.1
 
 
 class Report(Struct):
@@ -152,6 +154,8 @@ class Course:
         if isinstance(runner, WorkerRunner):
             environment.process_exit_code = _MET
             return
+        if not self._began_ms:
+            return  # a page on which nobody began a run
         if _is_under_way(environment):
             _stop(runner)
         measured = self._measured(environment)
@@ -162,6 +166,9 @@ class Course:
         write_marks([run_mark(judged, self._began_ms, time.time_ns() // 1_000_000)], folder)
         print_verdict(judged, folder)
         environment.process_exit_code = _MET if all(one.met for one in judged) else _MISSED
+        # Locust closes its tables and goes on writing to them while its workers end.
+        locust.stats.CSV_STATS_INTERVAL_SEC = _NEVER_SECONDS
+        gevent.sleep(_LAST_TABLE_SECONDS)
 
     def _measured(self, environment: Environment) -> Measured:
         reports = self._reports()

@@ -102,6 +102,27 @@ class LoadtestSettings(Settings, frozen=True, kw_only=True):
             description="processes that share the load beside the one that leads; 0: one does all",
         ),
     ] = 0
+    tasks: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000,
+            description="containers that share the load: that of slot 1 leads, the others work",
+        ),
+    ] = 1
+    master_host: Annotated[
+        str,
+        Meta(
+            description="where the one of slot 1 is to be found, for the others; a name may stand "
+            "for the addresses of all of them"
+        ),
+    ] = "127.0.0.1"
+    master_port: Annotated[int, Meta(ge=1, le=65_535, description="its port for workers")] = 5557
+    ui: Annotated[
+        bool, Meta(description="open Locust's page, where runs begin, instead of one run")
+    ] = False
+    ui_host: Annotated[str, Meta(description="where the page is served")] = "127.0.0.1"
+    ui_port: Annotated[int, Meta(ge=1, le=65_535, description="the page's port")] = 8089
     objectives: Annotated[
         str, Meta(description="a file of objectives; empty: those that come along")
     ] = ""

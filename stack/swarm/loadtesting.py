@@ -18,7 +18,7 @@ _GIVEN = frozenset(
     for name in (
         "SLOT", "TASKS", "TARGET", "CA_FILE", "API_KEY", "API_KEY_FILE", "BROKER_HOST",
         "BROKER_PORT", "TLS_CA_FILE", "TLS_CERTIFICATE_FILE", "TLS_KEY_FILE", "FLEET_KEY",
-        "FLEET_KEY_FILE", "RESULTS_DIR",
+        "FLEET_KEY_FILE", "RESULTS_DIR", "MASTER_HOST", "MASTER_PORT", "UI",
     )
 )  # fmt: skip
 

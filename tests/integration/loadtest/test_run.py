@@ -3,12 +3,14 @@
 import http.server
 import json
 import os
+import socket
 import ssl
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,9 +64,8 @@ def pipeline(local: LocalStack) -> str:
 def test_a_run_on_the_real_api_meets_its_objectives(
     local: LocalStack, tmp_path: Path, processes: str
 ) -> None:
-    objectives = tmp_path / "objectives.toml"
-    objectives.write_text('[[objectives]]\noperation = "*"\nfailure_percent = 0\n')
-    environment = told(tmp_path, TARGET=pipeline(local), OBJECTIVES=str(objectives))
+    file = objectives(tmp_path, "failure_percent = 0")
+    environment = told(tmp_path, TARGET=pipeline(local), OBJECTIVES=file)
 
     done = run({**environment, "LOADTEST_PROCESSES": processes})
 
@@ -261,9 +262,67 @@ def test_a_run_that_is_told_to_stop_says_so_and_does_not_pass(
     assert judged["lost, at most"].result == 0
 
 
+def test_two_containers_share_the_load_and_the_first_judges(
+    local: LocalStack, tmp_path: Path
+) -> None:
+    environment = {**publishing(local, tmp_path), "LOADTEST_TASKS": "2"}
+    environment |= {"LOADTEST_MASTER_PORT": str(_free_port())}
+    local.processes[0].admit(f"load-2-{number:04}" for number in range(20))  # type: ignore[attr-defined]
+    worker = {
+        **environment,
+        "LOADTEST_SLOT": "2",
+        "LOADTEST_RESULTS_DIR": str(tmp_path / "second"),
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "loadtest", "run"],
+        cwd=ROOMS,
+        env=locust_environment(os.environ, worker),
+    ) as second:
+        done = run({**environment, "LOADTEST_OBJECTIVES": objectives(tmp_path, "p99_ms = 60_000")})
+        second.wait(30)
+
+    assert (done.returncode, second.returncode) == (0, 0), done.stdout + done.stderr
+    assert verdict(tmp_path)["lost, at most"].result == 0
+    assert rows(tmp_path)["connect"]["num_requests"] == 14
+    assert not (tmp_path / "second" / "verdict.json").exists()
+
+
+def test_the_page_opens_and_its_end_is_no_failure(local: LocalStack, tmp_path: Path) -> None:
+    port = _free_port()
+    environment = told(tmp_path, TARGET=pipeline(local), UI="true", UI_PORT=str(port))
+    with subprocess.Popen(
+        [sys.executable, "-m", "loadtest", "run"],
+        cwd=ROOMS,
+        env=locust_environment(os.environ, environment),
+        stdout=subprocess.PIPE,
+    ) as process:
+        eventually(lambda: _answers(port), deadline_seconds=30)
+        process.terminate()
+        output = process.communicate(timeout=30)[0].decode()
+
+    assert process.returncode == 0
+    assert f"http://127.0.0.1:{port}/" in output
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+            return b"Locust" in answer.read()
+    except OSError:
+        return False
+
+
 def objectives(tmp_path: Path, limits: str) -> str:
     path = tmp_path / "objectives.toml"
-    path.write_text(f'[[objectives]]\noperation = "*"\n{limits}\n')
+    # Not what these tests are about, and a machine with other work does not make it.
+    rate = "[run]\nrate_percent = 20\n"
+    path.write_text(f'[[objectives]]\noperation = "*"\n{limits}\n{rate}')
     return str(path)
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from loadtest import LoadtestError
 from loadtest.__main__ import application
-from loadtest.command import locust_command, locust_environment
+from loadtest.command import find_master, locust_command, locust_environment
 from loadtest.settings import LoadtestSettings
 
 
@@ -81,3 +82,20 @@ def test_the_key_is_on_no_command_line() -> None:
     told = LoadtestSettings.load({"LOADTEST_API_KEY": "dnyt_secret"})
 
     assert not any("dnyt_secret" in argument for argument in locust_command(told))
+
+
+def test_nobody_who_leads_is_one_line() -> None:
+    told = LoadtestSettings(tasks=2, slot=2, master_host="nowhere.invalid")
+
+    with pytest.raises(LoadtestError, match=r"LOADTEST_MASTER_HOST=.* nobody leads there"):
+        find_master(told, within_seconds=0)
+
+
+def test_who_leads_is_found_by_who_listens() -> None:
+    with socket.socket() as leader:
+        leader.bind(("127.0.0.1", 0))
+        leader.listen()
+
+        told = LoadtestSettings(tasks=2, slot=2, master_port=leader.getsockname()[1])
+
+        assert find_master(told, within_seconds=5) == "127.0.0.1"
