@@ -11,6 +11,7 @@ import typer
 import uvloop
 from rich.console import Console
 
+from sensors.course import Course
 from sensors.descriptors import TooFewDescriptors, allow_connections
 from sensors.fleet import Fleet, QosChoice, device_names, make_fleet, name_ranges
 from sensors.fleetfile import FleetError, FleetFile, find_fleet, read_fleet_file
@@ -94,7 +95,9 @@ def check(fleet: FleetArgument) -> None:
     levels = {qos: sum(device.qos == qos for device in made.devices) for qos in (0, 1, 2)}
     sites = len({device.site for device in made.devices})
     by_level = ", ".join(f"{count} at QoS {qos}" for qos, count in levels.items() if count)
+    rate = sum(1000 / device.period_ms for device in made.devices)
     print(f"{made.name}: {len(made.devices)} devices on {sites} sites: {by_level}")
+    print(f"due {rate:,.0f} times a second{_course(made)}{_faults(made)}")
 
 
 @application.command("devices")
@@ -132,6 +135,18 @@ def profiles() -> None:
     for profile in PROFILES.values():
         measurements = ", ".join(measurement.name for measurement in profile.measurements)
         print(f"{profile.name} ({measurements}): {profile.about}")
+
+
+def _course(fleet: Fleet) -> str:
+    seconds = Course(fleet.stages).seconds or fleet.run.duration_s
+    stages = f" in {len(fleet.stages)} stages" if fleet.stages else ""
+    return "" if seconds is None else f", for {seconds:g} s{stages}"
+
+
+def _faults(fleet: Fleet) -> str:
+    plans = (plan for device in fleet.devices for plan in device.habits.faults)
+    names = sorted({str(plan.__struct_config__.tag) for plan in plans})
+    return f"; faults: {', '.join(names)}" if names else ""
 
 
 async def _run(fleet: Fleet, settings: SensorsSettings, duration: float | None) -> Report:

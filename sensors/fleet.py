@@ -15,6 +15,9 @@ from sensors.profiles import PROFILES
 
 QosChoice = Literal["0", "1", "2", "mixed"]
 
+MOST_PERIODS_PER_SECOND = 100_000
+"""What nobody's processor does: the loop alone takes more than 10 µs for each."""
+
 _MOST_NAMES = 10**INDEX_DIGITS
 
 
@@ -67,6 +70,7 @@ def make_fleet(
         raise FleetError(
             f"{devices} devices are too few: none is left at QoS {', '.join(map(str, missing))}"
         )
+    _check_rate(made, described.stages)
     head = described.fleet
     return Fleet(
         head.name,
@@ -169,6 +173,16 @@ def _name(group: Group, index: int) -> str:
 
 def _digits(index: int) -> str:
     return f"{index:0{INDEX_DIGITS}d}"
+
+
+def _check_rate(devices: list[Device], stages: list[Stage]) -> None:
+    fastest = max((stage.rate for stage in stages), default=1.0)
+    rate = fastest * sum(1000 / device.period_ms for device in devices)
+    if rate > MOST_PERIODS_PER_SECOND:
+        raise FleetError(
+            f"{len(devices)} devices would be due {rate:,.0f} times a second, and no process makes "
+            f"more than {MOST_PERIODS_PER_SECOND:,}: a longer period_ms, or several slots"
+        )
 
 
 def _names(group: Group, count: int, slot: int) -> list[str]:

@@ -170,6 +170,10 @@ class Member:
         self._shared.counters.reboots += 1
         self.asleep = True
         self._end_all()
+        if self.packer is not None:
+            # A pack is of one boot.
+            for message in self.packer.rest():
+                self.uplink.publish(message)
         self._boot(boot_ms)
         self.uplink.restart(self._status())
         asyncio.get_running_loop().call_later(BOOT_SECONDS, self._wake)

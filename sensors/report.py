@@ -114,7 +114,7 @@ def make_report(
         stages,
         dict(sorted(counters.strikes.items())),
         missed,
-        _void(fleet, lateness, missed),
+        _void(fleet, counters, missed),
         list(judge(fleet.objectives, _figures(counters, seconds, missed))),
     )
 
@@ -128,8 +128,11 @@ def _lateness(lateness: Lateness) -> LatenessReport:
     )
 
 
-def _void(fleet: Fleet, lateness: Lateness, missed: int) -> str | None:
-    plan = fleet.run
+def _void(fleet: Fleet, counters: Counters, missed: int) -> str | None:
+    plan, lateness = fleet.run, counters.lateness
+    if not counters.connects and any(counters.offered):
+        failures = [f"{reason} {count:,}" for reason, count in counters.connect_failures.items()]
+        return f"no device ever had a connection; attempts: {', '.join(failures)}"
     due = lateness.readings + missed
     late = lateness.later_than(plan.late_ms) + missed
     if not due or late / due <= plan.late_share:

@@ -73,6 +73,7 @@ def test_a_client_id_that_is_a_devices_name_is_refused() -> None:
 def test_more_devices_than_open_files_are_refused_with_the_limit_named(tmp_path: Path) -> None:
     path = tmp_path / "large.toml"
     group = '[[groups]]\nname = "g{}"\ncount = 100000\nsite = "home"\nprofile = "machine"\n'
+    group += "period_ms = 60000\n"
     groups = "".join(group.format(number) for number in range(10))
     path.write_text(f'[fleet]\nname = "large"\nseed = 1\n{groups}')
     result = invoke("run", str(path), environment=KEY)

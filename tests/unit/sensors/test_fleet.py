@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sensors.course import Stage
 from sensors.fleet import (
     Device,
     Fleet,
@@ -122,6 +123,16 @@ def test_listed_devices_have_their_names_in_the_first_slot_and_are_not_scaled() 
     assert name_ranges(LISTED, slots=2) == ["north", "south", "m-{00040..00045}"]
     with pytest.raises(FleetError, match="1 devices: 2 are listed by name, and cannot be scaled"):
         make_fleet(LISTED, devices=1)
+
+
+def test_a_rate_that_no_process_makes_is_refused() -> None:
+    group = msgspec.structs.replace(DEMO.groups[0], count=1001, period_ms=10)
+    fast = msgspec.structs.replace(DEMO, groups=[group])
+    with pytest.raises(FleetError, match="1001 devices would be due 100,100 times a second"):
+        make_fleet(fast)
+    ten = [Stage(for_s=1, rate=10)]
+    with pytest.raises(FleetError, match="more than 100,000"):
+        make_fleet(msgspec.structs.replace(fast, stages=ten), devices=101)
 
 
 def test_a_slot_past_the_last_name_is_refused() -> None:

@@ -137,3 +137,11 @@ def test_every_shipped_fleet_can_be_read() -> None:
     assert "demo" in shipped_fleets()
     for name in shipped_fleets():
         assert read_fleet_file(find_fleet(name)).fleet.name == name
+
+
+def test_the_fleet_in_the_documentation_is_one() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "fleets.md").read_text(encoding="utf-8")
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    described = parse_fleet(example, "fleets.md")
+    assert [len(group.faults) for group in described.groups] == [1, 1, 0]
+    assert len(described.stages) == 2

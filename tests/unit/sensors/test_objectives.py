@@ -16,10 +16,13 @@ def report(
     plan: RunPlan = RunPlan(),  # noqa: B008
     late_ms: tuple[float, ...] = (1.0,) * 100,
     missed: int = 0,
+    connects: int = 1,
 ) -> Report:
     counters = Counters()
     for one in late_ms:
         counters.lateness.record(one)
+    counters.connects = connects
+    counters.connect_failures["refused"] = 7
     counters.offered[1] = len(late_ms)
     counters.acknowledged[1] = len(late_ms) - 1
     for wait_ms in range(100):
@@ -65,6 +68,14 @@ def test_a_run_that_was_late_too_often_is_void_whatever_else_it_reached() -> Non
     assert judged.void.startswith("6.0% of the readings were due and left over 1000 ms late")
     assert report(late_ms=late, plan=RunPlan(late_share=0.06)).void is None
     assert report(late_ms=(20.0,) * 100, plan=RunPlan(late_ms=10)).void is not None
+
+
+def test_a_run_without_a_single_connection_is_void_and_says_why() -> None:
+    void = report(connects=0).void
+    assert void is not None
+    assert void.startswith("no device ever had a connection")
+    assert "refused 7" in void
+    assert report(connects=0, late_ms=()).void is None
 
 
 def test_readings_that_were_never_made_count_as_late() -> None:
