@@ -1,6 +1,6 @@
 #!/bin/sh
 # Brings what a command needs onto this machine:
-# install.sh runtime | dev | lock | mosquitto | chromium | docker
+# install.sh runtime | dev | lock | mosquitto | chromium | curl | docker
 #
 # Python packages go into .venv, from the lock and checked against its hashes. Programs come from
 # Debian's packages where we are root; else one line says what to install, with exit code 2.
@@ -99,6 +99,7 @@ case "${1:-}" in
     lock) from_lock lock ;;
     mosquitto) need_mosquitto ;;
     chromium) need chromium chromium ;;
+    curl) need curl curl ;;
     docker) need_docker ;;
-    *) refuse "usage: $0 runtime | dev | lock | mosquitto | chromium | docker" ;;
+    *) refuse "usage: $0 runtime | dev | lock | mosquitto | chromium | curl | docker" ;;
 esac
