@@ -24,6 +24,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from api.command_journal import CommandJournal
 from api.live.figures import LiveFigures
 from api.problems import Problem
 from api.settings import ApiSettings
@@ -120,6 +121,7 @@ class Commands:
         self._settings = settings
         self._is_connected = is_connected
         self._figures = figures
+        self._journal = CommandJournal(settings.client_id)
         self._turns = threading.BoundedSemaphore(max(1, settings.max_commands))
         self._waiting: dict[bytes, _Waiting] = {}
         self._unheard: dict[int, float] = {}
@@ -142,7 +144,14 @@ class Commands:
         finally:
             del self._waiting[correlation]
             self._turns.release()
-        return self._result(waiting, device)
+        try:
+            answer = self._result(waiting, device)
+        except CommandProblem as problem:
+            how = problem.type.rpartition(":")[2]
+            self._journal.note(self._client, device, name, how, waiting.began_s)
+            raise
+        self._journal.note(self._client, device, name, "done", waiting.began_s)
+        return answer
 
     def take_answer(self, topic: str, correlation: bytes | None, payload: bytes) -> None:
         """Take a device's answer; one that nobody waits for is dropped and counted.

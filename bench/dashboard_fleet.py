@@ -79,6 +79,7 @@ def store_fleet(store: Store, reading: Store, fleet: KnownFleet) -> int:
     for device in range(fleet.devices):
         count += _store(store, _readings(fleet, device))
     _store(store, _figures(reading, fleet))
+    _store(store, _commands(fleet))
     return count
 
 
@@ -157,6 +158,20 @@ def _figures(store: Store, fleet: KnownFleet) -> Iterator[Reading]:
                 for one in samples
             }
             yield Reading(OWN_SITE, client_id, measurement, time_ms, values)
+
+
+def _commands(fleet: KnownFleet) -> Iterator[Reading]:
+    """Yield three commands to each device, of which the last one found nobody."""
+    for device in range(fleet.devices):
+        for number, outcome in enumerate(("done", "device-refused", "device-silent")):
+            time_ms = fleet.now_ms - 1_000 * (3 * device + number)
+            values: dict[str, Value] = {
+                "to": fleet.name(device),
+                "command": "set-period",
+                "outcome": outcome,
+                "milliseconds": 12.5,
+            }
+            yield Reading(OWN_SITE, "api-1", "denyut_commands", time_ms, values)
 
 
 def _ingest(fleet: KnownFleet, number: int) -> Sequence[Sample]:

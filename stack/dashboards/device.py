@@ -57,11 +57,21 @@ def device() -> Dashboard:
             interval="10s",
         ),
         table(
+            "Commands",
+            "What the API told the device in the range, how it went, and how long that took.",
+            influxql(
+                'SELECT "command", "outcome", "milliseconds" FROM "denyut_commands" WHERE '
+                "\"to\" = '${device}' AND $timeFilter ORDER BY time DESC LIMIT 100",
+                as_table=True,
+            ),
+            unit="none",
+            overrides=[column("milliseconds", unit="ms")],
+        ),
+        table(
             "Every field",
             "The last value of each field, numbers, words and truths alike.",
             devices.last_values(),
             unit="none",
-            width=24,
             overrides=[column("time", unit="dateTimeAsIso")],
         ),
         variables=[

@@ -30,6 +30,7 @@ Steps = Sequence[tuple[float, str]]
 
 # A panel is as wide as many points as it has pixels: a number is narrow, and yet asks whole ranges.
 _POINTS_BEHIND_A_NUMBER = 1_000
+_POINTS_OF_LINES = 400
 _LINES: dict[str, Any] = {
     "drawStyle": "line",
     "lineWidth": 1,
@@ -50,7 +51,7 @@ def lines(
     interval: str = "30s",
     repeat: str | None = None,
     stack: bool = False,
-    points: int | None = None,
+    points: int = _POINTS_OF_LINES,
 ) -> Panel:
     """Return a panel of series over time; steps are drawn as lines."""
     custom = dict(_LINES)

@@ -24,11 +24,10 @@ class Target(Dataquery):
         return {"datasource": self.source.to_json(), "query": self.query, **self._further}
 
 
-def influxql(query: str, alias: str = "") -> Target:
+def influxql(query: str, alias: str = "", *, as_table: bool = False) -> Target:
     """Return a query in InfluxQL whose series are named as the alias says."""
-    return Target(
-        INFLUXQL_UID, query, rawQuery=True, resultFormat="time_series", alias=alias or "$col"
-    )
+    shape = "table" if as_table else "time_series"
+    return Target(INFLUXQL_UID, query, rawQuery=True, resultFormat=shape, alias=alias or "$col")
 
 
 def flux(*lines: str) -> Target:

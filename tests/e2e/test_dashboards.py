@@ -1,6 +1,7 @@
 """The dashboards on what a real pipeline stores of itself: every panel finds its fields there."""
 
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -50,6 +51,12 @@ def test_every_panel_finds_its_fields_in_what_a_real_pipeline_stores(
     fleet = local.start_fleet("demo", devices=12, settings=SHORT)
     server = as_grafana(local, influxd)
     device = local.device_names("demo", 12)[0]
+
+    told = Request(f"{api.url}/v1/devices/{device}/commands/set-period", b'{"period_ms": 1000}')
+    told.add_header("Content-Type", "application/json")
+    eventually(lambda: api.get(f"/v1/devices/{device}")[0] == 200, what="a device")
+    with urlopen(told, timeout=10) as answer:
+        assert answer.status == 200
 
     def all_but_failures_are_found() -> bool:
         for route in ROUTES:

@@ -19,6 +19,7 @@ from paho.mqtt.properties import Properties
 from stack.broker import Broker
 from stack.local import LocalStack
 from stack.services import Service
+from telemetry.store import Selection
 from telemetry.store.opening import open_store
 from telemetry.store.settings import StoreSettings
 from tests.eventually import eventually
@@ -256,3 +257,22 @@ def test_the_known_commands_are_listed(broker: Broker, api: Service) -> None:
     assert [one["name"] for one in found] == ["set-period", "set-fault", "reboot"]
     assert found[0]["body"]["properties"]["period_ms"]["maximum"] == 3_600_000
     assert all(one["summary"] for one in found)
+
+
+def test_what_devices_were_told_and_how_it_went_is_stored_as_readings_of_our_own(
+    local: LocalStack, broker: Broker, api: Service
+) -> None:
+    local.start_ingest(settings={"INGEST_FLUSH_INTERVAL_MS": "10"})
+    answers = iter([b'{"ok":true}', b'{"ok":false,"error":"no"}', None])
+    with a_device(broker, api, lambda _: next(answers)):
+        assert [tell(api, "reboot")[0] for _command in range(3)] == [200, 422, 504]
+    store = open_store(StoreSettings(store_url=local.store_url), read_only=True)
+    ever = Selection(start_ms=0, stop_ms=2**52, measurement="denyut_commands")
+
+    eventually(lambda: len(store.readings(ever, limit=9)) == 3)
+
+    stored = store.readings(ever, limit=9)
+    assert [one.values["outcome"] for one in stored] == ["done", "device-refused", "device-silent"]
+    assert {(one.values["to"], one.values["command"]) for one in stored} == {("d1", "reboot")}
+    assert float(stored[-1].values["milliseconds"]) > 1_000
+    store.close()

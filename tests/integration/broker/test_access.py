@@ -163,10 +163,12 @@ def test_the_api_publishes_commands_and_its_own_figures(room: Room) -> None:
     device.subscribe("command/site/a/#")
 
     assert api.publish("command/site/a/reboot") == SUCCESS
-    assert api.publish("telemetry/denyut/api-1/denyut_api") == SUCCESS
+    for measurement in ("denyut_api", "denyut_commands"):
+        assert api.publish(f"telemetry/denyut/api-1/{measurement}") == SUCCESS
 
     eventually(lambda: device.topics() == ["command/site/a/reboot"])
-    eventually(lambda: ingest.topics() == ["telemetry/denyut/api-1/denyut_api"])
+    own = [f"telemetry/denyut/api-1/denyut_{name}" for name in ("api", "commands")]
+    eventually(lambda: ingest.topics() == own)
 
 
 @pytest.mark.parametrize(

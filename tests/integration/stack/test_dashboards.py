@@ -161,6 +161,15 @@ def test_a_devices_gaps_are_counted_within_an_hour(server: Server) -> None:
     assert lately["missing"] == 0
 
 
+def test_a_device_shows_what_it_was_told_the_last_first(server: Server) -> None:
+    panel = next(one for one in DASHBOARDS["denyut-device"]["panels"] if one["title"] == "Commands")
+
+    (frame,) = server.ask(panel["targets"][0], WHOLE, CHOSEN)
+
+    assert frame.columns == ["time", "command", "outcome", "milliseconds"]
+    assert frame.column("outcome") == ["done", "device-refused", "device-silent"]
+
+
 @pytest.mark.parametrize("span", [LAST_HOUR, WHOLE], ids=["readings", "minutes"])
 def test_the_mean_of_a_field_is_that_of_the_readings_whichever_bucket_answers(
     server: Server, span: Span
