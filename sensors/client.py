@@ -3,13 +3,15 @@
 paho does sockets, framing, CONNECT and keepalive. The handshakes are the outbox's: paho throws
 PUBREC's reason code away, and what it remembers of a handshake would compete with the outbox for
 publishing again. So messages go out below `Client.publish`, and PUBACK, PUBREC and PUBCOMP are
-handed on with their reason codes; that also spares paho's own record of each message.
+handed on with their reason codes; that also spares paho's own record of each message. A
+message goes to the socket at once where nothing waits, and what comes is read in one piece.
 """
 
 import socket
 import ssl
+import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 from paho.mqtt import client as paho
@@ -30,6 +32,8 @@ SUBSCRIBE_ID = 3
 """The packet id of a SUBSCRIBE; nothing else on a connection has it."""
 
 _REFUSED = 0x80
+_PUBLISH = 0x30
+_READ_BYTES = 4096
 _NOBODY_WAITS = paho.MQTTMessageInfo(0)
 
 
@@ -61,6 +65,9 @@ class Client(paho.Client):
     tls_error: ssl.SSLError | None = None
     """What ended the connection, where TLS did."""
 
+    writes_at_once = True
+    """Whether a message goes past paho's queue where that is empty."""
+
     def __init__(
         self, connect: Connect, on_answer: OnAnswer, on_command: OnCommand | None = None
     ) -> None:
@@ -71,6 +78,7 @@ class Client(paho.Client):
             reconnect_on_failure=False,
         )
         self._on_answer = on_answer
+        self._unread = b""
         self._on_command = on_command
         self._commands = connect.commands
         self.connect_timeout = connect.timeout_seconds
@@ -94,8 +102,10 @@ class Client(paho.Client):
         return self._last_msg_out
 
     def read(self) -> None:
-        """Read what has come; the event loop calls again where there is more."""
+        """Read what has come, up to some kilobytes; the event loop calls again for more."""
         self.loop_read()
+        while self._unread and self._sock is not None:
+            self.loop_read()
 
     def ping(self) -> None:
         """Ask the broker for a sign of life."""
@@ -110,7 +120,36 @@ class Client(paho.Client):
         retain: bool,
         properties: Packed | None = None,
     ) -> bool:
-        """Publish a message; False where there is no connection."""
+        """Publish a message; False where there is no connection.
+
+        With nothing else waiting it goes to the socket at once; what that does not take, and any
+        error, is left to paho.
+        """
+        sock = self._sock
+        if sock is None or self._out_packet or not self.writes_at_once:
+            return self._queue(packet_id, topic, payload, qos, retain, properties)
+        packed = b"\0" if properties is None else properties.pack()
+        packet = publish_packet(packet_id, topic, payload, qos, retain, packed)
+        try:
+            taken = sock.send(packet)
+        except BlockingIOError:
+            taken = 0
+        except OSError:
+            return self._queue(packet_id, topic, payload, qos, retain, properties)
+        self._last_msg_out = time.monotonic()
+        if taken < len(packet):
+            self._out_packet.append(_rest(packet_id, qos, packet, taken))
+        return True
+
+    def _queue(
+        self,
+        packet_id: int,
+        topic: bytes,
+        payload: bytes,
+        qos: int,
+        retain: bool,
+        properties: Packed | None,
+    ) -> bool:
         sent = self._send_publish(
             packet_id,
             topic,
@@ -168,6 +207,13 @@ class Client(paho.Client):
         if self._on_command is not None:
             self._on_command(_command(message))
 
+    def _sock_recv(self, bufsize: int) -> bytes:
+        # paho asks for an acknowledgement in three pieces, each a call of the system.
+        if not self._unread:
+            self._unread = super()._sock_recv(_READ_BYTES)
+        asked, self._unread = self._unread[:bufsize], self._unread[bufsize:]
+        return asked
+
     def _read_answer(self) -> tuple[int, int]:
         packet = self._in_packet["packet"]
         if len(packet) < 2:
@@ -178,6 +224,8 @@ class Client(paho.Client):
 
 class TlsClient(Client):
     """A client over TLS."""
+
+    writes_at_once = False  # OpenSSL wants what it did not take again, from the beginning
 
     def __init__(
         self,
@@ -194,9 +242,9 @@ class TlsClient(Client):
 
         The socket does not become readable for that: OpenSSL has taken it from there.
         """
-        self.loop_read()
+        super().read()
         while isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
-            self.loop_read()
+            super().read()
 
     def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
         # As paho does, which would leave the socket of a failed handshake open.
@@ -219,6 +267,33 @@ class TlsClient(Client):
         except ssl.SSLError as error:
             self.tls_error = error
             raise
+
+
+def publish_packet(
+    packet_id: int, topic: bytes, payload: bytes, qos: int, retain: bool, properties: bytes
+) -> bytes:
+    """Return an MQTT 5 PUBLISH (3.3); the properties are given with their length."""
+    identifier = packet_id.to_bytes(2, "big") if qos else b""
+    rest = len(topic) + len(payload) + len(identifier) + len(properties) + 2
+    head = bytearray((_PUBLISH | qos << 1 | retain,))
+    while rest >= 0x80:
+        head.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    head.append(rest)
+    return b"".join((head, len(topic).to_bytes(2, "big"), topic, identifier, properties, payload))
+
+
+def _rest(packet_id: int, qos: int, packet: bytes, taken: int) -> Any:
+    """Return what paho's queue holds of a packet of which the socket took the beginning."""
+    return {
+        "command": _PUBLISH,
+        "mid": packet_id,
+        "qos": qos,
+        "pos": taken,
+        "to_process": len(packet) - taken,
+        "packet": packet,
+        "info": _NOBODY_WAITS,
+    }
 
 
 def make_client(

@@ -194,9 +194,9 @@ async def test_a_flapping_connection_breaks_until_the_fault_ends() -> None:
 async def test_a_planned_fault_comes_at_its_time_and_again_for_its_share_of_devices() -> None:
     plan = StuckPlan(at_s=0.05, for_s=0.02, every_s=0.05, share=0.5)
     devices = [Device() for _ in range(200)]
+    begun = asyncio.get_running_loop().time()
     for place, device in enumerate(devices):
         schedule_fault(device, plan, f"1/d/{place}")
-    begun = asyncio.get_running_loop().time()
     await eventually_async(
         lambda: max(len(one.begun) for one in devices) >= 3, what="three strikes"
     )
@@ -205,7 +205,7 @@ async def test_a_planned_fault_comes_at_its_time_and_again_for_its_share_of_devi
     for device in struck:
         _, for_ms, at_s = device.begun[0]
         assert for_ms == 20
-        assert at_s - begun > 0.04
+        assert at_s - begun >= 0.05
 
 
 async def test_a_storm_by_chance_strikes_a_whole_group_at_one_time() -> None:
