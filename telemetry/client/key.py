@@ -27,7 +27,10 @@ class Key:
         """Read the file again; whether there is another key in it now."""
         if self._file is None:
             return False
-        before, self._key = self._key, _of_file(self._file)
+        try:
+            before, self._key = self._key, _of_file(self._file)
+        except (OSError, ValueError):
+            return False  # it is being written, perhaps; what the API says of the old key stands
         return before != self._key
 
 

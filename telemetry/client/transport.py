@@ -117,7 +117,7 @@ class Transport:
 
     def open_once(self, request: Request) -> Opened:
         """Return an answer that is read as it comes, on a connection of its own."""
-        return self._with_newest_key(lambda: self._begin(request, self._connection(request)))
+        return self._with_newest_key(lambda: self._begin(request, self._connection()))
 
     def _patiently(self, ask: Callable[[], Found], *, is_safe: bool) -> Found:
         """Ask until there is an answer, or patience ends.
@@ -172,10 +172,10 @@ class Transport:
             except Unreachable as error:
                 if isinstance(error.__cause__, TimeoutError):
                     raise
-        return self._begin(request, self._connection(request))
+        return self._begin(request, self._connection())
 
-    def _connection(self, request: Request) -> http.client.HTTPConnection:
-        address, timeout = self._address, request.timeout_seconds or self._timeout_seconds
+    def _connection(self) -> http.client.HTTPConnection:
+        address, timeout = self._address, self._timeout_seconds
         if self._tls is None:
             return http.client.HTTPConnection(address.host, address.port, timeout=timeout)
         return http.client.HTTPSConnection(
@@ -190,7 +190,10 @@ class Transport:
                 body=request.body,
                 headers=self._headers(request),
             )
-            raw = connection.sock  # the connection lets go of it where the answer is the last
+            raw: socket.socket = (
+                connection.sock
+            )  # the connection lets go of it where the answer is the last
+            raw.settimeout(request.timeout_seconds or self._timeout_seconds)
             response = connection.getresponse()
             if response.status == http.client.OK:
                 return Opened(connection, response, raw)

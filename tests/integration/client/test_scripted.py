@@ -1,5 +1,6 @@
 """What a healthy API never says, and when: refusals for a while, other servers, other pages."""
 
+import socket
 import ssl
 import threading
 import time
@@ -142,6 +143,16 @@ def test_an_answer_that_is_none_of_the_apis_is_not_understood(say: Say) -> None:
     with client_of(script) as client, pytest.raises(NotUnderstood):
         list(client.devices())
     assert len(script.asked) == 1
+
+
+def test_a_server_that_takes_a_question_and_is_silent_is_unreachable() -> None:
+    with socket.create_server((HOST, 0)) as silent:
+        url = f"http://{HOST}:{silent.getsockname()[1]}"
+        with Client(url, timeout_seconds=0.2, patience_seconds=0) as client:
+            began_s = time.monotonic()
+            with pytest.raises(Unreachable, match="timed out"):
+                client.fleet()
+            assert time.monotonic() - began_s < 5
 
 
 def test_the_words_of_a_proxy_are_a_problem_all_the_same() -> None:

@@ -51,6 +51,11 @@ def test_a_key_comes_from_a_file_that_is_read_again(tmp_path: Path) -> None:
     file.write_text("dnyt_two\n")
     assert key.renew()
     assert key.headers == {"Authorization": "Bearer dnyt_two"}
+    file.write_text("")
+    assert not key.renew()
+    file.unlink()
+    assert not key.renew()
+    assert key.headers == {"Authorization": "Bearer dnyt_two"}
 
 
 @pytest.mark.parametrize("text", ["", "two words", "two\nlines", "k" * 2_000, "schlüssel"])
