@@ -1,6 +1,8 @@
 """What a device makes of a broker's answers: a real Mosquitto's, and a scripted one's."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable
 
 import msgspec
@@ -220,3 +222,28 @@ async def test_a_device_that_leaves_says_offline_and_goodbye(start_sender: Start
         assert [msgspec.json.decode(one)["state"] for one in said] == ["online", "offline"]
         await eventually_async(lambda: broker.kinds(DISCONNECT), what="a DISCONNECT")
         assert sender.counters.lost_connections == 0
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_what_a_full_socket_does_not_take_at_once_arrives_whole_and_in_order(
+    broker: Broker, start_sender: StartSender, listen: Callable[..., Listener], qos: QoS
+) -> None:
+    """The broker is halted until the socket takes only a part of a message."""
+    broker.admit(["a"])
+    listener = listen("telemetry/#")
+    sender = await start_sender(
+        qos, port=broker.port, password=broker.password("a"), keepalive_seconds=60
+    )
+    await eventually_async(lambda: sender.uplink.connected, what="a connection")
+    os.kill(broker.pid, signal.SIGSTOP)
+    sent = [b"%06d" % number + b"x" * 60_000 for number in range(150)]
+    for payload in sent:
+        sender.publish(payload=payload)
+    os.kill(broker.pid, signal.SIGCONT)
+    went = sum(sender.counters.published) if qos == 0 else len(sent[-100:])
+    await eventually_async(lambda: len(listener.messages) >= went, what="the messages")
+    got = listener.payloads(sender.topic)
+    assert got == (sent[:went] if qos == 0 else got)
+    assert all(len(payload) == 60_006 for payload in got)
+    assert got == sorted(got)
+    assert sender.counters.lost_connections == 0
