@@ -32,9 +32,18 @@ from msgspec import Struct
 from loadtest.asking import Asker
 from loadtest.auditing import Counted, add, audit_through
 from loadtest.devices import Devices, Place
+from loadtest.limit import LimitLoad
 from loadtest.load import Load
-from loadtest.marks import run_mark, write_marks
-from loadtest.objectives import SHIPPED, Measured, Operation, Users, judge, read_objectives
+from loadtest.marks import run_mark, stage_marks, write_marks
+from loadtest.objectives import (
+    SHIPPED,
+    Judged,
+    Measured,
+    Operation,
+    judge,
+    judge_limit,
+    read_objectives,
+)
 from loadtest.pace import Tally, rate_percent
 from loadtest.settings import LoadtestSettings
 from loadtest.verdict import print_verdict, write_verdict
@@ -128,7 +137,8 @@ class Course:
             gevent.sleep(_LOOK_SECONDS)
 
     def _audit(self) -> Counted:
-        if not self._users & {"publishers", "freshness"} or self._devices.path is None:
+        told = self._settings
+        if not told.publishers + told.freshness or self._devices.path is None:
             return Counted()
         self._devices.end()
         asker = Asker(self._settings)
@@ -158,17 +168,28 @@ class Course:
             return  # a page on which nobody began a run
         if _is_under_way(environment):
             _stop(runner)
-        measured = self._measured(environment)
-        objectives = read_objectives(Path(self._settings.objectives or SHIPPED))
-        judged = judge(objectives, measured, seconds=self._settings.duration_seconds)
+        judged = self._judged(environment)
         folder = Path(self._settings.results_dir)
         write_verdict(judged, folder)
-        write_marks([run_mark(judged, self._began_ms, time.time_ns() // 1_000_000)], folder)
+        now_ms = time.time_ns() // 1_000_000
+        stages = environment.shape_class.stages if isinstance(environment.shape_class, Load) else []
+        marks = [run_mark(judged, self._began_ms, now_ms), *stage_marks(stages, now_ms)]
+        write_marks(marks, folder)
         print_verdict(judged, folder)
         environment.process_exit_code = _MET if all(one.met for one in judged) else _MISSED
         # Locust closes its tables and goes on writing to them while its workers end.
         locust.stats.CSV_STATS_INTERVAL_SEC = _NEVER_SECONDS
         gevent.sleep(_LAST_TABLE_SECONDS)
+
+    def _judged(self, environment: Environment) -> list[Judged]:
+        told, measured = self._settings, self._measured(environment)
+        if isinstance(environment.shape_class, LimitLoad):
+            # Its objectives are missed on purpose: what counts is where.
+            knee = environment.shape_class.search.held
+            reached = knee.per_second if knee else None
+            return judge_limit(told.limit_at_least, reached, measured)
+        objectives = read_objectives(Path(told.objectives or SHIPPED))
+        return judge(objectives, measured, seconds=told.duration_seconds)
 
     def _measured(self, environment: Environment) -> Measured:
         reports = self._reports()
@@ -181,19 +202,8 @@ class Course:
             self._rate(),
             self._ended_s - self._began_s,
             None if counted.why else counted.lost,
-            self._users,
+            self._settings.taking_part,
         )
-
-    @property
-    def _users(self) -> frozenset[Users]:
-        """Who takes part."""
-        told = self._settings
-        counts: dict[Users, int] = {
-            "readers": told.readers,
-            "publishers": told.publishers,
-            "freshness": told.freshness,
-        }
-        return frozenset(users for users, count in counts.items() if count)
 
     def _reports(self) -> list[Report]:
         return list(self._reported.values()) or [self._report()]

@@ -7,7 +7,8 @@ from locust import events
 from loadtest.course import Course
 from loadtest.devices import Devices
 from loadtest.freshness import freshness_class
-from loadtest.load import load_class
+from loadtest.limit import limit_class
+from loadtest.load import Load, load_class
 from loadtest.publishers import publisher_class
 from loadtest.readers import reader_class
 from loadtest.settings import LoadtestSettings
@@ -18,7 +19,13 @@ _devices = Devices(Path(_settings.results_dir))
 HttpReader = reader_class(_settings)
 MqttPublisher = publisher_class(_settings, _devices)
 FreshnessUser = freshness_class(_settings, _devices)
-ChosenLoad = load_class(_settings)
+if _settings.shape == "limit":
+    ChosenLoad: type[Load] = limit_class(_settings)
+    if _settings.publishers:
+        # As many as ever, while publishers become more and fewer.
+        HttpReader.fixed_count, FreshnessUser.fixed_count = _settings.readers, _settings.freshness
+else:
+    ChosenLoad = load_class(_settings)
 
 Course(
     _settings, {"readers": HttpReader.tally, "publishers": MqttPublisher.tally}, _devices

@@ -9,13 +9,14 @@ from loadtest.objectives import Judged
 
 FILE = "annotations.json"
 _TAGS = ["denyut", "loadtest"]
+_MOST_TEXT = 1_000
 
 
-class Mark(Struct, frozen=True):
+class Mark(Struct, frozen=True, rename="camel"):
     """An annotation, by the names of `POST /api/annotations`; times are ms since the epoch."""
 
     time: int
-    timeEnd: int  # noqa: N815 - Grafana's own name
+    time_end: int
     tags: list[str]
     text: str
 
@@ -25,11 +26,27 @@ def stage_mark(text: str, began_ms: int, ended_ms: int) -> Mark:
     return Mark(began_ms, ended_ms, [*_TAGS, "stage"], text)
 
 
+def stage_marks(stages: list[tuple[str, int]], ended_ms: int) -> list[Mark]:
+    """Return a mark for each stage, where there is more than one."""
+    if len(stages) <= 1:
+        return []
+    ends = [began_ms for _name, began_ms in stages[1:]] + [ended_ms]
+    return [
+        stage_mark(f"load test: {name}", began_ms, end_ms)
+        for (name, began_ms), end_ms in zip(stages, ends, strict=True)
+    ]
+
+
 def run_mark(judged: list[Judged], began_ms: int, ended_ms: int) -> Mark:
     """Return the mark of a whole run, with what it missed."""
     missed = [f"{one.objective} {one.target:g}: {one.result}" for one in judged if not one.met]
     word = "; ".join(missed) if missed else "every objective met"
-    return Mark(began_ms, ended_ms, [*_TAGS, "missed" if missed else "met"], f"load test: {word}")
+    return Mark(
+        began_ms,
+        ended_ms,
+        [*_TAGS, "missed" if missed else "met"],
+        f"load test: {word}"[:_MOST_TEXT],
+    )
 
 
 def write_marks(marks: list[Mark], folder: Path) -> None:

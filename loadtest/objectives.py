@@ -117,6 +117,14 @@ def judge(objectives: Objectives, measured: Measured, *, seconds: float) -> list
     return judged
 
 
+def judge_limit(at_least: float, knee: float | None, measured: Measured) -> list[Judged]:
+    """Judge a search for the limit: the knee, and that past it nothing was lost either."""
+    judged = [_at_least("knee in operations/s", at_least, knee)]
+    if measured.users & {"publishers", "freshness"}:
+        judged.append(_at_most("lost", 0, measured.lost))
+    return judged
+
+
 def _at_least(name: str, target: float, result: float | None) -> Judged:
     met = result is not None and result >= target
     return Judged(f"{name}, at least", target, _rounded(result), met)

@@ -4,6 +4,8 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
+from loadtest.objectives import Users
+from loadtest.shapes import ShapeName
 from telemetry.settings import Secret, Settings
 from telemetry.tls import CaFile, CertificateFile, KeyFile
 
@@ -94,6 +96,19 @@ class LoadtestSettings(Settings, frozen=True, kw_only=True):
     duration_seconds: Annotated[
         int, Meta(ge=1, le=604_800, description="how long the run takes, the beginning included")
     ] = 60
+    shape: Annotated[
+        ShapeName,
+        Meta(
+            description="how the users come: all of them, in five steps, as a spike, slowly and "
+            "for long, or more and more until an objective is missed"
+        ),
+    ] = "steady"
+    limit_step_seconds: Annotated[
+        float, Meta(ge=2, le=3_600, description="how long each step of `limit` is measured")
+    ] = 15.0
+    limit_at_least: Annotated[
+        float, Meta(ge=0, description="operations a second that `limit` has to reach")
+    ] = 0.0
     processes: Annotated[
         int,
         Meta(
@@ -137,6 +152,16 @@ class LoadtestSettings(Settings, frozen=True, kw_only=True):
     def users(self) -> int:
         """How many users there are at full load."""
         return self.readers + self.publishers + self.freshness
+
+    @property
+    def taking_part(self) -> frozenset[Users]:
+        """Which users there are."""
+        counts: dict[Users, int] = {
+            "readers": self.readers,
+            "publishers": self.publishers,
+            "freshness": self.freshness,
+        }
+        return frozenset(users for users, count in counts.items() if count)
 
     @property
     def levels(self) -> tuple[int, ...]:

@@ -262,6 +262,40 @@ def test_a_run_that_is_told_to_stop_says_so_and_does_not_pass(
     assert judged["lost, at most"].result == 0
 
 
+def test_a_search_leaves_its_steps_and_judges_the_knee(local: LocalStack, tmp_path: Path) -> None:
+    environment = publishing(local, tmp_path)
+    told = {
+        "LOADTEST_SHAPE": "limit",
+        "LOADTEST_LIMIT_STEP_SECONDS": "2",
+        "LOADTEST_LIMIT_AT_LEAST": "1000000",
+        "LOADTEST_OBJECTIVES": objectives(tmp_path, "failure_percent = 1"),
+    }
+
+    done = run({**environment, **told})
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    steps = json.loads((tmp_path / "results" / "limit.json").read_text())
+    assert [step["users"] for step in steps][:3] == [1, 2, 3]
+    knee = verdict(tmp_path)["knee in operations/s, at least"]
+    assert knee.result == pytest.approx(
+        max(step["per_second"] for step in steps if step["held"]), abs=0.01
+    )
+    assert verdict(tmp_path)["lost, at most"].result == 0
+
+
+def test_stages_are_marked(local: LocalStack, tmp_path: Path) -> None:
+    file = objectives(tmp_path, "failure_percent = 1")
+    environment = told(tmp_path, TARGET=pipeline(local), OBJECTIVES=file, DURATION_SECONDS="10")
+
+    done = run({**environment, "LOADTEST_SHAPE": "spike"})
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    marks = json.loads((tmp_path / "results" / "annotations.json").read_text())
+    assert [mark["text"] for mark in marks][1:] == [
+        f"load test: {name}" for name in ("before the spike", "spike", "after the spike")
+    ]
+
+
 def test_two_containers_share_the_load_and_the_first_judges(
     local: LocalStack, tmp_path: Path
 ) -> None:
