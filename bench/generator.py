@@ -74,6 +74,8 @@ def lateness() -> Iterator[Row]:
         while fleet.is_running:
             time.sleep(0.5)
         report = msgspec.json.decode(fleet.report_path.read_bytes())
+    if report["void"] is not None:
+        raise StackError(f"void: {report['void']}")
     late = report["lateness_ms"]["p99"]
     yield at_most("sensors lateness p99 at 5,000 messages/s, QoS 1", late, 10, "ms", issue=_ISSUE)
 
