@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 
 from msgspec import Struct
 
-_CONNECTIONS = 8
+_CONNECTIONS = 32
 _TIMEOUT_SECONDS = 10.0
 
 
