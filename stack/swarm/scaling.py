@@ -29,10 +29,11 @@ def scale(deployment: Deployment, service: str, replicas: int) -> None:
     if service == LOADTEST:
         run_loadtest(deployment, replicas)
         return
-    observer, settings = deployment.observer, deployment.settings
+    observer = deployment.observer
     before = observer.running_tasks(service)
     set_replicas(deployment, service, replicas)
-    replace(settings, **{service: replicas}).remember()
+    deployment.settings = replace(deployment.settings, **{service: replicas})
+    deployment.settings.remember()
     if service == "ingest":
         stay = {task["Slot"] for task in observer.running_tasks(service)}
         for task in before:
