@@ -31,6 +31,7 @@ from api.routes import (
     devices,
     document,
     fleet,
+    gaps,
     health,
     latest,
     measurements,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 _BLUEPRINTS = (
     devices,
+    gaps,
     sites,
     measurements,
     latest,

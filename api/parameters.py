@@ -21,7 +21,7 @@ MAX_TEXT = 1_000
 """The longest value of a parameter, in characters."""
 
 _MAX_FIELDS = 64
-_MOMENT_RULE = "RFC 3339 (2026-01-31T12:00:00Z), epoch milliseconds, `now` or relative (-1h)"
+MOMENT_RULE = "RFC 3339 (2026-01-31T12:00:00Z), epoch milliseconds, `now` or relative (-1h)"
 _DURATION_RULE = "a number and a unit: 500ms, 10s, 5m, 1h, 2d"
 _PATTERN = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
@@ -121,8 +121,8 @@ class DeviceReadingsParameters(Struct, frozen=True, forbid_unknown_fields=True):
     fields: Annotated[
         FieldNames | None, Meta(description=f"at most {_MAX_FIELDS} names, separated by commas")
     ] = None
-    start: Annotated[Moment, Meta(description=_MOMENT_RULE)] = Moment(-3_600_000, relative=True)
-    stop: Annotated[Moment, Meta(description=_MOMENT_RULE)] = Moment(0, relative=True)
+    start: Annotated[Moment, Meta(description=MOMENT_RULE)] = Moment(-3_600_000, relative=True)
+    stop: Annotated[Moment, Meta(description=MOMENT_RULE)] = Moment(0, relative=True)
     every: Annotated[Duration | None, Meta(description=_DURATION_RULE)] = None
     points: Points | None = None
     aggregate: Aggregate | None = None

@@ -23,6 +23,7 @@ from telemetry.store import (
     Series,
     Store,
     StoredField,
+    StoredSequence,
 )
 from telemetry.topics import OWN_SITE
 
@@ -191,6 +192,20 @@ class Questions:
     def sequence_counts(self) -> list[SequenceCount]:
         """Return how many readings of each boot of each device are stored."""
         return self._ask("sequence_counts", ask=lambda: list(self._store.sequence_counts()))
+
+    def of_sequences(
+        self,
+        make: Callable[[Iterator[StoredSequence]], Answer],
+        *,
+        device: str,
+        start_ms: int,
+        stop_ms: int,
+    ) -> Answer:
+        """Return what is made of a device's stored sequence numbers; uncached, as `readings`."""
+        return self._at(
+            self._gates.ranges,
+            lambda: make(self._store.sequences(device=device, start_ms=start_ms, stop_ms=stop_ms)),
+        )
 
     def _every_series(self) -> list[Series]:
         return self._ask("series", ask=self._store.series)

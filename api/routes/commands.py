@@ -37,7 +37,7 @@ class SetPeriod(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SetFault(Struct, frozen=True, forbid_unknown_fields=True):
-    """Behave as if something were broken, for some time; null ends it."""
+    """Behave as if something were broken, for some time; no fault ends it."""
 
     fault: FaultName | None
     for_ms: ForMs | None = None

@@ -1,4 +1,4 @@
-// Numbers and times in words.
+// Numbers, times and units in words.
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -6,6 +6,10 @@ const precise = new Intl.NumberFormat("en", { maximumSignificantDigits: 6 });
 const tenths = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
 export const NOTHING = "–";
+
+const DAY_MS = 86400000;
+// Codes of UCUM that people write otherwise.
+const UNITS = { Cel: "°C", deg: "°", 1: "", "[g]": "g", "[ppm]": "ppm", "dB{mW}": "dBm", "{rev}/min": "rpm" };
 
 export const count = (value) => (value == null ? NOTHING : whole.format(value));
 
@@ -17,6 +21,16 @@ export function rate(value) {
 }
 
 export const number = (value) => precise.format(value);
+
+export function share(part, all) {
+  const percent = (100 * part) / all;
+  if (part === 0) return "none";
+  return percent < 0.01 ? "under 0.01 %" : `${percent.toFixed(2)} %`;
+}
+
+export const unit = (code) => (code == null ? "" : (UNITS[code] ?? code.replace(/\./g, "·").replace(/[{}]/g, "")));
+
+export const plural = (many, one, more = `${one}s`) => `${count(many)} ${many === 1 ? one : more}`;
 
 // Labels of an axis: as many decimals as tell its steps apart.
 export function axis(values) {
@@ -36,8 +50,8 @@ export function duration(ms) {
   if (ms < 1000) return [whole.format(ms), "ms"];
   if (ms < 60000) return [tenths.format(ms / 1000).replace(".0", ""), "s"];
   if (ms < 7200000) return [whole.format(ms / 60000), "min"];
-  if (ms < 172800000) return [whole.format(ms / 3600000), "h"];
-  return [whole.format(ms / 86400000), "days"];
+  if (ms < 2 * DAY_MS) return [whole.format(ms / 3600000), "h"];
+  return [whole.format(ms / DAY_MS), "days"];
 }
 
 export const durationText = (ms) => duration(ms).join(" ").trim();
@@ -54,6 +68,14 @@ export const clock = (ms, withSeconds = true) =>
     minute: "2-digit",
     second: withSeconds ? "2-digit" : undefined,
   });
+
+export const day = (ms) => new Date(ms).toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+
+// A time as it is told apart from others of a range: with its day where there are several.
+export function moment(ms, spanMs = 0, nowMs = Date.now()) {
+  const isOfToday = spanMs < DAY_MS && day(ms) === day(nowMs);
+  return isOfToday ? clock(ms) : `${day(ms)} ${clock(ms, spanMs < DAY_MS)}`;
+}
 
 export function value(given) {
   if (typeof given === "number") return number(given);

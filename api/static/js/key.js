@@ -10,7 +10,7 @@ let given = sessionStorage.getItem(KEPT_AS);
 
 export const keyHeaders = () => (given === null ? {} : { Authorization: `Bearer ${given}` });
 
-// Shows the form instead of the fleet; `reason` is the API's word on a key that it refused.
+// Shows the form instead of what is guarded; `reason` is the API's word on a key that it refused.
 export function ask(reason) {
   write(byId("key-error"), given === null ? "" : reason);
   byId("key-input").setAttribute("aria-invalid", String(given !== null));
@@ -59,6 +59,6 @@ function keep(key) {
 function showForm(isAsked) {
   if (!isAsked) byId("key-input").value = "";
   show(byId("key"), isAsked);
-  show(byId("fleet"), !isAsked);
+  show(byId("guarded"), !isAsked);
   if (isAsked) show(byId("data-links"), false);
 }

@@ -23,7 +23,7 @@ export class Poll {
     const started = performance.now();
     await this.round();
     this.running = false;
-    const left = this.again ? 0 : this.everyMs - (performance.now() - started);
+    const left = this.again ? 0 : this.everyMs() - (performance.now() - started);
     this.again = false;
     if (!this.resting) this.timer = setTimeout(() => this.now(), Math.max(0, left));
   }

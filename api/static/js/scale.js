@@ -1,6 +1,14 @@
 // Scales of a chart: round steps for values, and for time those that a clock has.
 
-const TIME_STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 86400];
+const TIME_STEPS_S = [
+  ...[1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800],
+  ...[3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 1209600],
+];
+
+// What a chart leaves free around its data, in pixels.
+export const RIGHT = 12;
+export const TOP = 10;
+export const BOTTOM = 24;
 
 // About `wanted` ticks over [least, most], at round values; their range covers the data.
 export function valueTicks(least, most, wanted) {
@@ -18,7 +26,7 @@ export function valueTicks(least, most, wanted) {
 // Ticks at whole steps of the reader's own clock, at most `most` of them.
 export function timeTicks(startMs, endMs, most) {
   const seconds = (endMs - startMs) / 1000;
-  const step = 1000 * (TIME_STEPS_S.find((each) => seconds / each <= most) ?? 86400);
+  const step = 1000 * (TIME_STEPS_S.find((each) => seconds / each <= most) ?? Math.ceil(seconds / most / 86400) * 86400);
   const zone = new Date(endMs).getTimezoneOffset() * 60000;
   const ticks = [];
   for (let at = Math.ceil((startMs - zone) / step) * step + zone; at <= endMs; at += step) {

@@ -71,7 +71,7 @@ def test_nothing_under_v1_is_answered_without_a_key(client: Client, path: str, m
         assert problem(response, 401)["type"] == "urn:denyut:problem:key-wanted"
 
 
-@pytest.mark.parametrize("path", [*OPEN_PATHS, "/static/page.css", "/static/js/key.js"])
+@pytest.mark.parametrize("path", [*OPEN_PATHS, "/static/css/page.css", "/static/js/key.js"])
 def test_health_metrics_and_the_page_are_open(client: Client, path: str) -> None:
     with client.get(path) as response:
         assert response.status_code == (503 if path == "/readyz" else 200)

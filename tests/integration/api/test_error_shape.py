@@ -140,7 +140,7 @@ def test_an_error_that_nobody_foresaw_is_500_without_its_reason(
     assert [str(line["exc_info"]) for line in lines] == ["a secret detail"]
 
 
-@pytest.mark.parametrize("path", [*PATHS, "/nowhere", "/static/page.css"])
+@pytest.mark.parametrize("path", [*PATHS, "/nowhere", "/static/css/page.css"])
 def test_every_response_carries_the_security_headers(client: Client, path: str) -> None:
     with client.get(path) as response:
         headers = response.headers

@@ -1,15 +1,16 @@
 // The tiles of the fleet's state, and the chart of readings per second by QoS level.
 
-import { Chart } from "./chart.js";
-import { byId, element, keep, write } from "./dom.js";
-import { NOTHING, count, duration, durationText, rate } from "./format.js";
+import { Chart } from "../chart.js";
+import { byId, element, keep, write } from "../dom.js";
+import { NOTHING, count, duration, durationText, rate, share } from "../format.js";
+import { LEVELS } from "../levels.js";
 
-export const LEVELS = ["0", "1", "2"];
 const SHORTEST_WINDOW_MS = 60000;
 
 const chart = new Chart(byId("rates-chart"), {
   label: "Stored readings per second over the last minutes, by QoS level",
   stacked: true,
+  valueText: rate,
   emptyText: "No readings yet. They appear as soon as ingest stores the first ones.",
 });
 
@@ -86,10 +87,4 @@ const perSecond = (value) => (value === null ? NOTHING : `${rate(value)}/s`);
 function most(values) {
   const known = values.filter((value) => value !== null);
   return known.length ? Math.max(...known) : null;
-}
-
-function share(part, whole) {
-  const percent = (100 * part) / whole;
-  if (part === 0) return "none";
-  return percent < 0.01 ? "under 0.01 %" : `${percent.toFixed(2)} %`;
 }

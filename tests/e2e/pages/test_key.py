@@ -1,4 +1,4 @@
-"""The live page before an API that asks for a key, in a real browser."""
+"""The pages before an API that asks for a key, in a real browser."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from api.keys import Scope, make_key
 from stack.broker import Broker
 from stack.local import LocalStack
 from stack.services import Service
-from tests.e2e.browsing import LOWEST_CONTRAST, OpenPage, Scheme
+from tests.e2e.pages.browsing import LOWEST_CONTRAST, OpenPage, Scheme
 
 UNKNOWN_KEY = "dnyt_0123456789ab_" + "0" * 64
 
@@ -46,18 +46,18 @@ def api(local: LocalStack, broker: Broker, keys_file: Path) -> Service:
 
 def give(page: Page, key: str) -> None:
     page.get_by_label("API key").fill(key)
-    page.get_by_role("button", name="Show the fleet").click()
+    page.get_by_role("button", name="Use this key").click()
 
 
 def expect_form(page: Page) -> None:
     expect(page.locator("#key")).to_be_visible()
-    expect(page.locator("#fleet")).to_be_hidden()
+    expect(page.locator("#guarded")).to_be_hidden()
     expect(page.locator("#live")).to_have_text("Key needed")
 
 
 def expect_fleet(page: Page) -> None:
     expect(page.locator("#key")).to_be_hidden()
-    expect(page.locator("#fleet")).to_be_visible()
+    expect(page.locator("#guarded")).to_be_visible()
     expect(page.locator("#live")).to_contain_text("Live")
 
 
@@ -72,7 +72,7 @@ def test_the_page_asks_for_a_key_and_shows_the_fleet_by_keyboard(
     page.keyboard.press("Enter")
     expect_fleet(page)
     expect(page.locator("#rates-chart .chart-empty")).to_contain_text("No readings yet")
-    expect(page.get_by_role("link", name="Delivery")).to_be_hidden()
+    expect(page.get_by_role("contentinfo").get_by_role("link", name="Delivery")).to_be_hidden()
     assert page.url == f"{api.url}/"
 
 
