@@ -10,7 +10,7 @@ from api.answers import json_response
 from api.losses import Gap, Losses, losses
 from api.openapi.declaration import declares
 from api.parameters import MOMENT_RULE, Limit, at_most, parameters
-from api.problems import BadParameter
+from api.problems import BadQuestion
 from api.quantities import Count, Time
 from api.questions import now_ms
 from api.room import room
@@ -83,10 +83,10 @@ def _ask(device: str, asked: GapsParameters, limit: int) -> GapsAnswer:
     now = now_ms()
     start_ms, stop_ms = asked.start.at(now), asked.stop.at(now)
     if start_ms >= stop_ms:
-        raise BadParameter("start", "start must be before stop.")
+        raise BadQuestion("start", "start must be before stop.")
     longest_hours = room().settings.max_range_hours
     if stop_ms - start_ms > longest_hours * _HOUR_MS:
-        raise BadParameter("start", f"start to stop: at most {longest_hours} h is allowed.")
+        raise BadQuestion("start", f"start to stop: at most {longest_hours} h is allowed.")
     found = _losses(device, start_ms, stop_ms)
     return GapsAnswer(
         start=rfc3339(start_ms),
@@ -108,7 +108,7 @@ def _losses(device: str, start_ms: int, stop_ms: int) -> Losses:
     )
     if found.stored > MOST_READINGS:
         most = f"{MOST_READINGS:,}"
-        raise BadParameter("start", f"More than {most} readings: gaps are counted of fewer.")
+        raise BadQuestion("start", f"More than {most} readings: gaps are counted of fewer.")
     return found
 
 

@@ -28,6 +28,14 @@ export function share(part, all) {
   return percent < 0.01 ? "under 0.01 %" : `${percent.toFixed(2)} %`;
 }
 
+const BYTES = ["B", "kB", "MB", "GB", "TB"];
+
+export function bytes(given) {
+  if (given == null) return NOTHING;
+  const power = Math.min(BYTES.length - 1, Math.floor(Math.log10(Math.max(1, given)) / 3));
+  return `${new Intl.NumberFormat("en", { maximumSignificantDigits: 3 }).format(given / 1000 ** power)} ${BYTES[power]}`;
+}
+
 export const unit = (code) => (code == null ? "" : (UNITS[code] ?? code.replace(/\./g, "·").replace(/[{}]/g, "")));
 
 export const plural = (many, one, more = `${one}s`) => `${count(many)} ${many === 1 ? one : more}`;

@@ -1,7 +1,8 @@
-// What ingest did with the readings that it received: both sides are always equal.
+// What ingest did with the readings that it received (both sides are always equal), and what is held.
 
 import { byId, element, keep, write } from "../dom.js";
-import { NOTHING, count, plural } from "../format.js";
+import { NOTHING, bytes, count, plural } from "../format.js";
+import { showFacts } from "../facts.js";
 
 const PARTS = [
   ["received", "Received", ""],
@@ -20,6 +21,16 @@ export function showBalance(ingest) {
     : "No ingest has reported yet");
   keep(byId("ingest-balance"), PARTS, ([name]) => name, makePart, (part, [name]) =>
     write(part.lastElementChild, replicas ? count(ingest[name]) : NOTHING));
+}
+
+// Of what waits outside the store: how much, and of how much at most.
+export function showHeld(held) {
+  const of = (most) => (most ? ` of ${bytes(most)}` : "");
+  showFacts(byId("held"), [
+    ["Spool", held.spool_bytes, bytes(held.spool_bytes) + of(held.spool_budget_bytes)],
+    ["Quarantine", held.quarantine_bytes, bytes(held.quarantine_bytes) + of(held.quarantine_budget_bytes)],
+    ["Held by the broker", held.broker_messages, plural(held.broker_messages, "message")],
+  ].flatMap(([name, known, words]) => (known === null ? [] : [[name, words]])));
 }
 
 function makePart([, label, sign]) {

@@ -4,7 +4,7 @@ import { ask } from "../ask.js";
 import { run, sentence } from "../page.js";
 import { Range } from "../range.js";
 import * as history from "./history.js";
-import { showBalance } from "./balance.js";
+import { showBalance, showHeld } from "./balance.js";
 import { showSides } from "./sides.js";
 
 const EVERY_MS = 2000;
@@ -18,6 +18,7 @@ async function round() {
   const [fleet, delivery] = await Promise.all([ask("/v1/fleet"), ask("/v1/delivery"), showHistory()]);
   showSides(fleet, delivery);
   showBalance(delivery.ingest);
+  showHeld(delivery.held);
   return Date.parse(delivery.time);
 }
 

@@ -2,8 +2,8 @@
 
 import { Chart } from "../chart.js";
 import { byId, element, keep, show, write } from "../dom.js";
+import { showFacts } from "../facts.js";
 import { durationText, number, value } from "../format.js";
-import { showFacts } from "./head.js";
 
 const MOST = 6;
 

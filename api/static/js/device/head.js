@@ -1,6 +1,7 @@
 // What a device is, and how it is now.
 
-import { byId, element, keep, show, write } from "../dom.js";
+import { byId, element, show, write } from "../dom.js";
+import { showFacts } from "../facts.js";
 import { ago, durationText, moment, rate } from "../format.js";
 
 export function showDevice(device) {
@@ -21,16 +22,6 @@ export function showDevice(device) {
 }
 
 const longText = (ms) => durationText(Math.max(0, Math.floor(ms / 1000)) * 1000);
-
-// `facts`: [[name, text], …]
-export function showFacts(list, facts) {
-  const make = ([name]) => {
-    const fact = element("div");
-    fact.append(element("dt", "", name), element("dd"));
-    return fact;
-  };
-  keep(list, facts, ([name]) => name, make, (fact, [, text]) => write(fact.lastElementChild, text));
-}
 
 export function showGone(name, words) {
   write(byId("device-name"), name);

@@ -8,7 +8,7 @@ from stack.local import LocalStack
 from stack.services import Service
 from telemetry.store.opening import open_store
 from telemetry.store.settings import StoreSettings
-from tests.e2e.browsing import LOWEST_CONTRAST, OpenPage, Scheme
+from tests.e2e.pages.browsing import LOWEST_CONTRAST, OpenPage, Scheme
 
 
 @pytest.fixture
