@@ -11,7 +11,7 @@ from api.keys import Scope, make_key
 from stack.broker import Broker
 from stack.local import LocalStack
 from stack.services import Service
-from tests.e2e.pages.browsing import LOWEST_CONTRAST, OpenPage, Scheme
+from tests.e2e.pages.browsing import LOWEST_CONTRAST, OpenPage, Scheme, tell_state
 
 UNKNOWN_KEY = "dnyt_0123456789ab_" + "0" * 64
 
@@ -116,6 +116,23 @@ def test_a_key_that_may_not_read_is_told_so(
     expect(page.get_by_role("alert")).to_contain_text("has not the scope 'read'")
     give(page, make("read", ["station-01"]))
     expect(page.get_by_role("alert")).to_contain_text("for other devices only")
+
+
+def test_a_key_for_one_device_opens_its_page_and_its_stream_and_sends_it_no_command(
+    api: Service, broker: Broker, open_page: OpenPage, make: MakeKey
+) -> None:
+    broker.admit(["station-01"])
+    tell_state(broker, "station-01", "online", 1)
+    page, key = open_page(api, "/devices/station-01?range=1h"), make("read", ["station-01"])
+    expect_form(page)
+    with page.expect_response(lambda response: "/v1/stream" in response.url) as streamed:
+        give(page, key)
+    assert streamed.value.status == 200
+    assert key not in streamed.value.url
+    expect(page.locator("#device-state")).to_have_text("online")
+    expect(page.get_by_role("radio", name="1 h", exact=True)).to_be_checked()
+    page.get_by_role("button", name="Send reboot").click()
+    expect(page.locator("#answers li")).to_contain_text("This key has not the scope 'command'.")
 
 
 def test_a_key_is_kept_for_the_tab_only_and_forgotten_on_a_click(

@@ -8,6 +8,7 @@ import * as sparks from "./sparks.js";
 import { showFleet, showMissing } from "./tiles.js";
 
 const EVERY_MS = 1000;
+const SOON_MS = 300;
 // Counting over all that is stored, and sites, change slowly.
 const SELDOM_MS = 5000;
 
@@ -47,9 +48,19 @@ function askListNow() {
   poll.now();
 }
 
+let soon = null;
+
+// Where many come or go together the list is asked for once.
+function askListSoon() {
+  soon ??= setTimeout(() => {
+    soon = null;
+    askListNow();
+  }, SOON_MS);
+}
+
 // A device that comes or goes is shown at once.
 const stream = new Stream({ kinds: "status" }, {
-  onEvent: (kind) => kind === "status" && askListNow(),
+  onEvent: (kind) => kind === "status" && askListSoon(),
   onLive: () => {},
 });
 

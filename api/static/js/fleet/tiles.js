@@ -1,7 +1,7 @@
 // The tiles of the fleet's state, and the chart of readings per second by QoS level.
 
 import { Chart } from "../chart.js";
-import { byId, element, keep, write } from "../dom.js";
+import { byId, element, keep, show, write } from "../dom.js";
 import { NOTHING, count, duration, durationText, rate, share } from "../format.js";
 import { LEVELS } from "../levels.js";
 
@@ -52,6 +52,7 @@ function showStates({ devices, online, offline, unknown, states_current: isCurre
   write(byId("devices"), isEmpty ? "" : `of ${count(devices)}`);
   byId("meter-online").style.width = isEmpty ? "0" : `${(100 * online) / devices}%`;
   byId("meter-offline").style.width = isEmpty ? "0" : `${(100 * offline) / devices}%`;
+  show(byId("meter-offline"), offline > 0);
   const parts = isEmpty ? ["No device has reported yet"] : [];
   if (offline) parts.push(`${count(offline)} offline`);
   if (unknown) parts.push(`${count(unknown)} unknown`);
