@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from stack.local import LocalStack
 from stack.services import Service
@@ -30,13 +30,19 @@ def test_readings_are_drawn_as_they_come_without_being_asked_for(
     page = open_page(api, DEVICE)
     line = page.locator("#field-charts path.line").first
     expect(line).to_have_attribute("d", re.compile(r"^M\d.*L"))
+    seen = [line.get_attribute("d")]
+    wait_for_changes(line, seen, 3)  # by then the stream has begun
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    seen = [line.get_attribute("d")]
-    for _ in range(5):
+    wait_for_changes(line, seen, 6)
+    assert [url for url in asked if "/readings" in url] == []
+    assert len([url for url in asked if url.endswith(DEVICE)]) < 5
+
+
+def wait_for_changes(line: Locator, seen: list[str | None], count: int) -> None:
+    for _ in range(count):
         eventually(lambda: line.get_attribute("d") not in seen)
         seen.append(line.get_attribute("d"))
-    assert len([url for url in asked if "/readings" in url]) <= 1
 
 
 def test_a_device_answers_commands_and_what_it_drops_is_missing(
