@@ -91,9 +91,9 @@ def test_it_holds_the_packages_of_its_lock_and_no_others(
     found = python(
         engine,
         images[service],
-        "import importlib.metadata as m\n"
+        "import importlib.metadata as m, re\n"
         "for d in m.distributions(path=[p for p in __import__('sys').path if 'venv' in p]):\n"
-        "    print(d.name.lower().replace('_', '-') + '==' + d.version)",
+        "    print(re.sub('[-_.]+', '-', d.name.lower()) + '==' + d.version)",
     )
 
     wanted = {
