@@ -118,7 +118,7 @@ def update_api(trial: Trial) -> None:
         with http_load(_target(trial), REQUESTS_PER_SECOND) as load:
             trial.let_publish(3)
             _update(trial, "api", "--force")
-            trial.let_publish(2)
+            trial.let_publish(6)
         trial.failed_requests = len(load.failures)
         trial.must(
             load.per_second >= REQUESTS_PER_SECOND * 0.95, f"{load.per_second:.0f} requests/s"
