@@ -6,7 +6,9 @@ DURATION ?= 30
 QOS      ?= mixed
 STORE    ?= sqlite
 PORT     ?= 8080
-TESTS    ?= tests/unit tests/integration tests/e2e
+# The longest first, and twice as many at once as there are cores: most of them wait for something.
+TESTS    ?= tests/e2e tests/integration tests/unit
+WORKERS  ?= $(shell echo $$((2 * $$(nproc))))
 
 INSTALL := PYTHON=$(PYTHON) stack/install.sh
 BIN     := .venv/bin
@@ -35,7 +37,7 @@ run: mosquitto $(RUNTIME) ## the same until Ctrl-C, with the live page [DEVICES=
 	@$(BIN)/python -m stack run --devices $(DEVICES) --qos $(QOS) --store $(STORE) --port $(PORT)
 
 test: mosquitto chromium curl $(DEV) ## unit, integration and end-to-end tests [TESTS=path ARGS=...]
-	@$(BIN)/python -m pytest -q -n auto $(ARGS) $(TESTS)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS) $(TESTS)
 
 check: $(DEV) ## format, lint, types, docs, then the tests
 	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: make format" >&2; exit 1; }

@@ -17,6 +17,7 @@ from bench import (
     generator,
     grafana,
     influxdb,
+    loadtests,
     outbox,
     parts,
     pipeline,
@@ -44,6 +45,8 @@ MEASUREMENTS: dict[str, Measurement] = {
     "delivery-cost": delivery.cost_of_the_promise,
     "delivery-outage": delivery.outage,
     "grafana-panels": grafana.panels,
+    "loadtest-mqtt-user": loadtests.mqtt_user,
+    "loadtest-limit": loadtests.limit,
 }
 
 application = typer.Typer(add_completion=False)

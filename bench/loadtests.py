@@ -1,0 +1,163 @@
+"""What a message costs the load test's MQTT user, and whether its search finds a limit."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+from bench.governor import held_to
+from bench.row import Row
+from loadtest.command import locust_environment
+from loadtest.limit import FILE as STEPS
+from stack import StackError
+from stack.local import LocalStack
+from stack.process import ROOMS
+from stack.services import Service
+from telemetry.private_files import write_private
+
+_ISSUE = 9
+_USERS, _RATE = 100, 100
+_ROUNDS = 3
+_LEAST_RATIO = 2.0
+_FILE = Path(__file__).with_name("mqtt_users.py")
+_SHARE, _NEAR = 0.2, 0.15
+_OVERLOAD = {"LOADTEST_PUBLISHERS": "250", "LOADTEST_PUBLISHER_RATE": "40"}
+_WARM_SECONDS, _MEASURE_SECONDS = 15, 15
+_OBJECTIVES = """
+[[objectives]]
+operation = "freshness"
+users = "freshness"
+p99_ms = 2_000
+"""
+
+
+def mqtt_user() -> Iterator[Row]:
+    """Messages a CPU second at more than either can do, in turn; the best of each counts."""
+    with LocalStack() as local:
+        environment = _environment(local, users=_USERS)
+        local.start_ingest()
+        for qos in ("0", "1", "2"):
+            found: dict[str, list[float]] = {"ours": [], "stock": []}
+            for _ in range(_ROUNDS):
+                for user, rates in found.items():
+                    told = {"BENCH_MQTT_USER": user, "LOADTEST_PUBLISHER_QOS": qos}
+                    rates.append(_messages_a_cpu_second({**environment, **told}))
+            ours, stock = max(found["ours"]), max(found["stock"])
+            yield Row(
+                f"loadtest MQTT user, messages a CPU second at QoS {qos}, against Locust's own",
+                round(ours),
+                round(stock),
+                round(ours / stock, 2),
+                f">= {_LEAST_RATIO:g} times",
+                ours >= _LEAST_RATIO * stock,
+                _ISSUE,
+            )
+
+
+def limit() -> Iterator[Row]:
+    """The knee that a search finds with ingest held to a fifth of a core, and what it really is."""
+    with LocalStack() as local:
+        environment = {**_environment(local, users=600), **_OVERLOAD, "LOADTEST_PUBLISHER_QOS": "1"}
+        ingest, api = local.start_ingest(), local.start_api()
+        environment |= {"LOADTEST_TARGET": api.url, "LOADTEST_READERS": "0"}
+        with held_to(ingest, _SHARE):
+            knee = _knee(local, environment)
+            really = _stored_a_second(ingest, environment)
+    yield Row(
+        "loadtest limit found, readings/s, against what ingest stores on a fifth of a core",
+        round(knee),
+        round(really),
+        round(knee / really, 3),
+        f"within {_NEAR:.0%}",
+        abs(knee / really - 1) <= _NEAR,
+        _ISSUE,
+    )
+
+
+def _environment(local: LocalStack, *, users: int) -> dict[str, str]:
+    broker = local.start_broker()
+    broker.admit(f"load-1-{number:04}" for number in range(users))
+    return locust_environment(
+        os.environ,
+        {
+            "LOADTEST_BROKER_PORT": str(broker.port),
+            "LOADTEST_FLEET_KEY_FILE": str(
+                write_private(local.folder / "loadtest-key", local.fleet_key)
+            ),
+            "LOADTEST_PUBLISHER_RATE": str(_RATE),
+            "LOADTEST_RESULTS_DIR": str(local.folder / "loadtest"),
+            "LOADTEST_SPAWN_RATE": "200",
+        },
+    )
+
+
+def _messages_a_cpu_second(environment: Mapping[str, str]) -> float:
+    command = [
+        sys.executable, "-W", "ignore", "-m", "locust", "--locustfile", str(_FILE), "--headless",
+        "--users", str(_USERS), "--spawn-rate", str(_USERS), "--only-summary",
+    ]  # fmt: skip
+    done = _run(command, environment)
+    line = next((one for one in done.stdout.splitlines() if one.startswith("measured ")), None)
+    if line is None:
+        raise StackError(f"void: {done.stderr[-500:]}")
+    _word, messages, cpu_seconds = line.split()
+    return float(messages) / float(cpu_seconds)
+
+
+def _knee(local: LocalStack, environment: Mapping[str, str]) -> float:
+    objectives = local.folder / "objectives.toml"
+    objectives.write_text(_OBJECTIVES, encoding="utf-8")
+    told = {
+        "LOADTEST_SHAPE": "limit",
+        "LOADTEST_FRESHNESS": "2",
+        "LOADTEST_OBJECTIVES": str(objectives),
+    }
+    _run([sys.executable, "-m", "loadtest", "run"], {**environment, **told})
+    steps = msgspec.json.decode((local.folder / "loadtest" / STEPS).read_bytes())
+    held = [one["per_second"] for one in steps if one["held"]]
+    if not held or all(one["held"] for one in steps):
+        raise StackError("void: the search found no limit within its load")
+    return float(max(held))
+
+
+def _stored_a_second(ingest: Service, environment: Mapping[str, str]) -> float:
+    """Return what is stored under more load than ingest can take."""
+    told = {"LOADTEST_DURATION_SECONDS": "600", **environment}
+    with subprocess.Popen(
+        [sys.executable, "-m", "loadtest", "run"],
+        cwd=ROOMS,
+        env=told,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as load:
+        try:
+            time.sleep(_WARM_SECONDS)
+            began_s, before = time.monotonic(), _written(ingest)
+            time.sleep(_MEASURE_SECONDS)
+            return (_written(ingest) - before) / (time.monotonic() - began_s)
+        finally:
+            load.kill()
+
+
+def _written(ingest: Service) -> float:
+    # It is halted most of the time.
+    families = text_string_to_metric_families(ingest.get("/metrics", 30.0)[1])
+    wanted = "denyut_ingest_written_readings"
+    return sum(one.value for family in families if family.name == wanted for one in family.samples)
+
+
+def _run(command: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603
+        command,
+        cwd=ROOMS,
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        timeout=1_200,
+        check=False,
+    )
