@@ -73,9 +73,13 @@ class Held(Struct, frozen=True):
 
 
 class DeliveryAnswer(Struct, frozen=True):
-    """The delivery report; readings of devices that told no level stand under `unknown`."""
+    """The delivery report; readings of devices that told no level stand under `unknown`.
+
+    `counted` is when stored and missing readings were counted: in a large store some time ago.
+    """
 
     time: Time
+    counted: Time
     by_qos: dict[str, LevelDelivery]
     ingest: IngestTotals
     held: Held

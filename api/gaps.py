@@ -6,18 +6,31 @@ where dashboards and alerts find it. What is on its way counts as missing until 
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from msgspec import Struct
 
 from api.delivery import Stored, stored_by_level
+from api.questions import now_ms
 from api.status_board import StatusBoard
 from telemetry import log
 from telemetry.metrics import Sample
-from telemetry.store import Store, StoreError
+from telemetry.store import SequenceCount, Store, StoreError, StoreTooSlow
 
 # The count goes through everything stored: however long that takes, it is a fiftieth of the time.
 _PAUSE_PER_SECOND = 50
+# A count that takes no longer is made for whoever asks; of a larger store the last one is told.
+_QUICK_SECONDS = 0.5
 
 _log = log.get(__name__)
+
+
+class Counted(Struct, frozen=True):
+    """What was counted by level, when (ms since the epoch), and how long it took."""
+
+    by_level: Mapping[str, Stored]
+    time_ms: int
+    took_seconds: float
 
 
 class GapWatch:
@@ -26,7 +39,7 @@ class GapWatch:
     def __init__(self, board: StatusBoard, interval_seconds: float) -> None:
         self._board = board
         self._interval_seconds = interval_seconds
-        self._counted: Mapping[str, Stored] = {}
+        self._last: Counted | None = None
         self._stopping = threading.Event()
 
     def start(self, store: Store) -> None:
@@ -40,11 +53,32 @@ class GapWatch:
 
     def count(self, store: Store) -> None:
         """Count once, now. Raises StoreError."""
-        self._counted = stored_by_level(store.sequence_counts(), self._board.all())
+        self._last = self._counted(store.sequence_counts)
+
+    def counted(self, ask: Callable[[], Iterable[SequenceCount]]) -> Counted:
+        """Return what is counted now by `ask`, or where that takes too long, what was last.
+
+        Raises StoreError where nothing was counted yet.
+        """
+        last = self._last
+        if last is not None and last.took_seconds > _QUICK_SECONDS:
+            return last
+        try:
+            return self._counted(ask)
+        except StoreTooSlow:
+            if last is None:
+                raise
+            return last
+
+    def _counted(self, ask: Callable[[], Iterable[SequenceCount]]) -> Counted:
+        began_ms, began_s = now_ms(), time.monotonic()
+        by_level = stored_by_level(ask(), self._board.all())
+        return Counted(by_level, began_ms, time.monotonic() - began_s)
 
     def samples(self) -> Iterator[Sample]:
         """Yield what was counted last, and nothing before the first count."""
-        for level, found in self._counted.items():
+        by_level = self._last.by_level if self._last is not None else {}
+        for level, found in by_level.items():
             labels = {"qos": level}
             yield Sample("stored_readings", found.count, "Readings stored.", labels, "gauge")
             yield Sample(

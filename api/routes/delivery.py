@@ -3,7 +3,7 @@
 from flask import Blueprint, Response
 
 from api.answers import json_response
-from api.delivery import DeliveryAnswer, by_level, held, ingest_totals, stored_by_level
+from api.delivery import DeliveryAnswer, by_level, held, ingest_totals
 from api.openapi.declaration import declares
 from api.parameters import NoParameters, parameters
 from api.questions import now_ms
@@ -24,12 +24,15 @@ def delivery() -> Response:
 
 
 def _ask() -> DeliveryAnswer:
-    questions, statuses = room().questions, room().board.all()
+    questions = room().questions
     ingest = questions.latest_figures(INGEST)
-    stored = stored_by_level(questions.sequence_counts(), statuses)
+    counted = room().gaps.counted(questions.sequence_counts)
     return DeliveryAnswer(
         rfc3339(now_ms()),
-        by_level(stored, room().devices().values(), questions.latest_figures(SENSORS), ingest),
+        rfc3339(counted.time_ms),
+        by_level(
+            counted.by_level, room().devices().values(), questions.latest_figures(SENSORS), ingest
+        ),
         ingest_totals(ingest),
         held(ingest),
     )

@@ -204,9 +204,13 @@ class Held(Struct, frozen=True):
 
 
 class Delivery(Struct, frozen=True):
-    """The delivery report; readings of devices that told no level stand under `unknown`."""
+    """The delivery report; readings of devices that told no level stand under `unknown`.
+
+    `counted` is when stored and missing readings were counted.
+    """
 
     time: datetime
+    counted: datetime
     by_qos: dict[str, LevelDelivery]
     ingest: IngestTotals
     held: Held
