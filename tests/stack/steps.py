@@ -329,7 +329,7 @@ def _target(trial: Trial) -> Target:
     return Target(
         host="127.0.0.1",
         port=settings.https_port,
-        path="/v1/devices",
+        path="/v1/devices/meter-00000",
         key=Vault(settings.folder).get("api-key"),
         ca_file=str(settings.folder / "ca.pem"),
     )
