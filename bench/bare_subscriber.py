@@ -8,6 +8,7 @@ import asyncio
 import sys
 import time
 from contextlib import suppress
+from typing import cast
 
 import msgspec
 import uvloop
@@ -50,9 +51,9 @@ class Subscriber(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Introduce itself."""
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
-        transport.write(mqtt.connect("bare", self._asked.user, self._asked.password))
+        # uvloop's transports are what asyncio describes, and not of its classes.
+        self._transport = cast("asyncio.WriteTransport", transport)
+        self._transport.write(mqtt.connect("bare", self._asked.user, self._asked.password))
 
     def data_received(self, data: bytes) -> None:
         """Count what came, and answer all of it at once."""

@@ -7,6 +7,7 @@ connected, begins at a line from standard input, and ends with a `Sent` on stand
 import asyncio
 import sys
 import time
+from typing import cast
 
 import msgspec
 import uvloop
@@ -56,9 +57,9 @@ class Device(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Introduce itself."""
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
-        transport.write(self._hello)
+        # uvloop's transports are what asyncio describes, and not of its classes.
+        self._transport = cast("asyncio.WriteTransport", transport)
+        self._transport.write(self._hello)
 
     def allow(self, readings: int) -> None:
         """Let so many more be sent."""
