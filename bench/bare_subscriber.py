@@ -14,10 +14,13 @@ import msgspec
 import uvloop
 from msgspec import Struct
 
-from bench import mqtt_packets as mqtt
+from stack.faults import packets
+from stack.faults.packets import PacketSplitter
 
 _TOPIC = "telemetry/#"
 _QUIET_SECONDS = 3.0
+_KEEPALIVE_SECONDS = 600
+_MOST_IN_FLIGHT = 65_535
 
 
 class Subscription(Struct, frozen=True, kw_only=True):
@@ -47,19 +50,26 @@ class Subscriber(asyncio.Protocol):
         self.messages = 0
         self.first_s = self.last_s = 0.0
         self._asked = asked
-        self._reader = mqtt.PacketReader()
+        self._splitter = PacketSplitter()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Introduce itself."""
         # uvloop's transports are what asyncio describes, and not of its classes.
         self._transport = cast("asyncio.WriteTransport", transport)
-        self._transport.write(mqtt.connect("bare", self._asked.user, self._asked.password))
+        self._transport.write(
+            packets.connect(
+                "bare",
+                self._asked.user,
+                self._asked.password,
+                keepalive_seconds=_KEEPALIVE_SECONDS,
+                receive_maximum=_MOST_IN_FLIGHT,
+            )
+        )
 
     def data_received(self, data: bytes) -> None:
         """Count what came, and answer all of it at once."""
         before = self.messages
-        packets = self._reader.packets(data)
-        if answers := b"".join(self._answer(*packet) for packet in packets):
+        if answers := b"".join([self._answer(packet) for packet in self._splitter.feed(data)]):
             self._transport.write(answers)
         if self.messages > before:
             self.last_s = time.monotonic()
@@ -67,23 +77,26 @@ class Subscriber(asyncio.Protocol):
         if self.messages >= self._asked.messages:
             self.all_came.set()
 
-    def _answer(self, kind: int, flags: int, body: bytes) -> bytes:
-        if kind == mqtt.PUBLISH:
-            return self._take(flags >> 1 & 3, body)
-        if kind == mqtt.PUBREL:
-            return mqtt.acknowledgement(mqtt.PUBCOMP, body[:2])
-        if kind == mqtt.CONNACK:
-            return mqtt.subscribe(_TOPIC, 2)
-        if kind == mqtt.SUBACK:
+    def _answer(self, packet: bytes) -> bytes:
+        kind = packet[0]
+        if kind & 0xF0 == packets.PUBLISH:
+            return self._take(kind >> 1 & 3, packet)
+        if kind == packets.PUBREL:
+            return packets.answer(packets.PUBCOMP, packets.packet_id_of(packet))
+        if kind == packets.CONNACK:
+            return packets.subscribe(_TOPIC, 2)
+        if kind == packets.SUBACK:
             self.subscribed.set()
         return b""
 
-    def _take(self, qos: int, body: bytes) -> bytes:
+    def _take(self, qos: int, packet: bytes) -> bytes:
         self.messages += 1
         if qos == 0:
             return b""
-        at = 2 + (body[0] << 8 | body[1])
-        return mqtt.acknowledgement(mqtt.PUBACK if qos == 1 else mqtt.PUBREC, body[at : at + 2])
+        body = packets.body_of(packet)
+        at = 2 + int.from_bytes(body[:2], "big")
+        number = int.from_bytes(body[at : at + 2], "big")
+        return packets.answer(packets.PUBACK if qos == 1 else packets.PUBREC, number)
 
 
 async def receive(asked: Subscription) -> Received:

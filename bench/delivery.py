@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 
+from bench.parts import cpu_us_a_reading
 from bench.pipeline import FLEET, figure
 from bench.row import Row, at_most
 from stack import StackError
@@ -60,18 +61,7 @@ def _cpu_us_a_reading(module: str) -> float:
         local.start_broker()
         ingest = local.start_ingest(module=module)
         local.start_fleet(FLEET, devices=_DEVICES, qos="1")
-        _wait(lambda: figure(ingest, "ingest", "written_readings") > 2 * _READINGS_PER_SECOND)
-        written, used = _so_far(ingest)
-        time.sleep(_MEASURED_SECONDS)
-        written_later, used_later = _so_far(ingest)
-    readings = written_later - written
-    if readings < 0.95 * _READINGS_PER_SECOND * _MEASURED_SECONDS:
-        raise StackError(f"void: only {readings:.0f} readings in {_MEASURED_SECONDS} s")
-    return (used_later - used) / readings * 1e6
-
-
-def _so_far(ingest: Service) -> tuple[float, float]:
-    return figure(ingest, "ingest", "written_readings"), ingest.usage().cpu_seconds
+        return cpu_us_a_reading(ingest, {"ingest": ingest}, _MEASURED_SECONDS)["ingest"]
 
 
 def _watch(ingest: Service, seconds: float) -> int:

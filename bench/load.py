@@ -13,11 +13,13 @@ import msgspec
 import uvloop
 from msgspec import Struct
 
-from bench import mqtt_packets as mqtt
+from stack.faults import packets
+from stack.faults.packets import PacketSplitter
 
 _TICK_SECONDS = 0.002
 _FIELDS = b'{"a":21.53,"b":45.21,"c":1013.25,"d":3.71}'
 _LEAD_MS = 60_000
+_KEEPALIVE_SECONDS = 600
 
 
 class Load(Struct, frozen=True, kw_only=True):
@@ -47,13 +49,15 @@ class Device(asyncio.Protocol):
     def __init__(self, load: Load, name: str, boot_ms: int) -> None:
         self.connected = asyncio.Event()
         self.done = asyncio.Event()
-        self._hello = mqtt.connect(name, name, load.passwords[name])
+        self._hello = packets.connect(
+            name, name, load.passwords[name], keepalive_seconds=_KEEPALIVE_SECONDS
+        )
         self._packets = _encoded(load, name, boot_ms)
         self._qos, self._window = load.qos, load.window
         self._sent = self._settled = 0
         self._allowed = 0
         self._is_writable = True
-        self._reader = mqtt.PacketReader()
+        self._splitter = PacketSplitter()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Introduce itself."""
@@ -77,20 +81,19 @@ class Device(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Settle what is acknowledged, and send what that makes room for."""
-        for kind, _flags, body in self._reader.packets(data):
-            if kind in (mqtt.PUBACK, mqtt.PUBCOMP):
+        for packet in self._splitter.feed(data):
+            if packet[0] in (packets.PUBACK, packets.PUBCOMP):
                 self._settled += 1
-            elif kind == mqtt.PUBREC:
-                self._transport.write(mqtt.acknowledgement(mqtt.PUBREL, body[:2]))
-            elif kind == mqtt.CONNACK:
+            elif packet[0] == packets.PUBREC:
+                number = packets.packet_id_of(packet)
+                self._transport.write(packets.answer(packets.PUBREL, number))
+            elif packet[0] == packets.CONNACK:
                 self.connected.set()
         self._pump()
 
     def _pump(self) -> None:
-        if self._qos == 0:
-            self._settled = self._sent
         while self._is_writable and self._sent < self._allowed:
-            room = self._window - (self._sent - self._settled if self._qos else 0)
+            room = self._window - (self._sent - self._settled)
             if room <= 0:
                 break
             upto = min(self._sent + room, self._allowed)
@@ -146,7 +149,7 @@ async def _allow(load: Load, devices: list[Device]) -> list[float]:
 def _encoded(load: Load, name: str, boot_ms: int) -> list[bytes]:
     topic = f"telemetry/bench/{name}/load"
     return [
-        mqtt.publish(
+        packets.publish(
             topic,
             b'{"ts":%d,"values":%b,"boot":%d,"seq":%d}' % (boot_ms + seq, _FIELDS, boot_ms, seq),
             load.qos,

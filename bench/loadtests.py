@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
-from prometheus_client.parser import text_string_to_metric_families
 
 from bench.governor import held_to
+from bench.pipeline import figure
 from bench.row import Row
 from loadtest.command import locust_environment
 from stack import StackError
@@ -147,9 +147,7 @@ def _stored_a_second(ingest: Service, environment: Mapping[str, str]) -> float:
 
 def _written(ingest: Service) -> float:
     # It is halted most of the time.
-    families = text_string_to_metric_families(ingest.get("/metrics", 30.0)[1])
-    wanted = "denyut_ingest_written_readings"
-    return sum(one.value for family in families if family.name == wanted for one in family.samples)
+    return figure(ingest, "ingest", "written_readings", timeout_seconds=30.0)
 
 
 def _run(command: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

@@ -91,9 +91,9 @@ def _settled(local: LocalStack, ingest: Service) -> AuditReport:
     return report
 
 
-def figure(service: Service, room: str, name: str) -> float:
+def figure(service: Service, room: str, name: str, *, timeout_seconds: float = 2.0) -> float:
     """Return a metric of a service, its labels added up."""
-    families = text_string_to_metric_families(service.get("/metrics")[1])
+    families = text_string_to_metric_families(service.get("/metrics", timeout_seconds)[1])
     wanted = f"denyut_{room}_{name}"
     return sum(
         sample.value for family in families if family.name == wanted for sample in family.samples

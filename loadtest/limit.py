@@ -121,14 +121,3 @@ def write_steps(search: Search, settings: LoadtestSettings) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     data = msgspec.json.format(msgspec.json.encode(search.steps), indent=2)
     (folder / FILE).write_bytes(data + b"\n")
-
-
-def limit_class(settings: LoadtestSettings) -> type[LimitLoad]:
-    """Return the shape of one search."""
-    given = settings
-
-    class ChosenLimit(LimitLoad):
-        abstract = False
-        settings = given
-
-    return ChosenLimit

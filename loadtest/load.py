@@ -39,12 +39,6 @@ class Load(LoadTestShape):
         self.stages.clear()
 
 
-def load_class(settings: LoadtestSettings) -> type[Load]:
-    """Return the shape of one run with stages."""
-    given = settings
-
-    class ChosenLoad(Load):
-        abstract = False
-        settings = given
-
-    return ChosenLoad
+def load_class(shape: type[Load], settings: LoadtestSettings) -> type[Load]:
+    """Return the shape of one run."""
+    return type("ChosenLoad", (shape,), {"abstract": False, "settings": settings})

@@ -7,7 +7,7 @@ from locust import events
 from loadtest.course import Course
 from loadtest.devices import Devices
 from loadtest.freshness import freshness_class
-from loadtest.limit import limit_class
+from loadtest.limit import LimitLoad
 from loadtest.load import Load, load_class
 from loadtest.publishers import publisher_class
 from loadtest.readers import reader_class
@@ -19,13 +19,10 @@ _devices = Devices(Path(_settings.results_dir))
 HttpReader = reader_class(_settings)
 MqttPublisher = publisher_class(_settings, _devices)
 FreshnessUser = freshness_class(_settings, _devices)
-if _settings.shape == "limit":
-    ChosenLoad: type[Load] = limit_class(_settings)
-    if _settings.publishers:
-        # As many as ever, while publishers become more and fewer.
-        HttpReader.fixed_count, FreshnessUser.fixed_count = _settings.readers, _settings.freshness
-else:
-    ChosenLoad = load_class(_settings)
+ChosenLoad = load_class(LimitLoad if _settings.shape == "limit" else Load, _settings)
+if _settings.shape == "limit" and _settings.publishers:
+    # As many as ever, while publishers become more and fewer.
+    HttpReader.fixed_count, FreshnessUser.fixed_count = _settings.readers, _settings.freshness
 
 Course(
     _settings, {"readers": HttpReader.tally, "publishers": MqttPublisher.tally}, _devices

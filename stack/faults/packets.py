@@ -5,18 +5,35 @@ Source: MQTT 5.0, chapters 2 and 3. No socket in here.
 
 CONNECT, CONNACK, PUBLISH, PUBACK = 0x10, 0x20, 0x30, 0x40
 PUBREC, PUBREL, PUBCOMP, DISCONNECT = 0x50, 0x62, 0x70, 0xE0
+SUBSCRIBE, SUBACK = 0x82, 0x90
 SUCCESS, PACKET_TOO_LARGE = 0x00, 0x95
 
 _PROTOCOL = b"\x00\x04MQTT\x05"
 _USER_PASSWORD_CLEAN = 0x80 | 0x40 | 0x02
 _DUP = 0x08
-_CONTENT_TYPE = 0x03
+_CONTENT_TYPE, _RECEIVE_MAXIMUM = 0x03, 0x21
 
 
-def connect(client_id: str, user: str, password: str, *, keepalive_seconds: int = 60) -> bytes:
+def connect(
+    client_id: str,
+    user: str,
+    password: str,
+    *,
+    keepalive_seconds: int = 60,
+    receive_maximum: int | None = None,
+) -> bytes:
     """Encode a CONNECT with clean start."""
     body = _PROTOCOL + bytes([_USER_PASSWORD_CLEAN]) + keepalive_seconds.to_bytes(2, "big")
-    return packet(CONNECT, body + b"\x00" + b"".join(map(text, (client_id, user, password))))
+    properties = b""
+    if receive_maximum is not None:
+        properties = bytes([_RECEIVE_MAXIMUM]) + receive_maximum.to_bytes(2, "big")
+    body += length(len(properties)) + properties
+    return packet(CONNECT, body + b"".join(map(text, (client_id, user, password))))
+
+
+def subscribe(topic: str, qos: int, packet_id: int = 1) -> bytes:
+    """Encode a SUBSCRIBE to one topic."""
+    return packet(SUBSCRIBE, packet_id.to_bytes(2, "big") + b"\x00" + text(topic) + bytes([qos]))
 
 
 def publish(
