@@ -24,7 +24,8 @@ class Pipeline:
 
     def write_second(self, time_ms: int) -> None:
         """Write one reading of each device, of which one in a while got lost at QoS 0."""
-        swing = math.sin(time_ms / 20_000)
+        # Counted from the start, so that the same devices tell something in every run.
+        swing = math.sin((time_ms - self._boot_ms) / 20_000)
         readings = []
         for number in range(DEVICES):
             qos = number % 3
