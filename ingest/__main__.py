@@ -8,9 +8,9 @@ import typer
 from ingest import quarantine_commands, spool_commands
 from ingest.commands import load_settings, run_or_fail
 from ingest.leaving import Departure
-from ingest.members_listing import members
 from ingest.service import IngestService
 from ingest.settings import IngestSettings
+from ingest.sources.mqtt.members_listing import members
 
 application = typer.Typer(
     add_completion=False,
@@ -31,7 +31,7 @@ def default(context: typer.Context) -> None:
 @application.command()
 def run() -> None:
     """Run until SIGTERM or Ctrl-C; settings come from the environment (docs/settings.md)."""
-    run_or_fail(_serve(load_settings(with_broker=True)))
+    run_or_fail(_serve(load_settings()))
 
 
 @application.command()
@@ -49,7 +49,7 @@ def leave(
 
     Its spool is stored, or handed on. Settings are those of the ingest that is to leave.
     """
-    settings = load_settings(client_id=client_id, with_broker=True)
+    settings = load_settings(client_id=client_id)
     run_or_fail(_leave(settings, quiet_seconds, hand_to))
 
 

@@ -16,13 +16,26 @@ class Batch:
         self._ends: list[int] = []  # of each message's readings, among all
         self.payload_bytes = 0
         self.by_qos = [0, 0, 0]
+        # By number of the message, where not all its readings are here.
+        self._places: dict[int, list[int]] = {}
         self.times_ms: dict[Kind, list[int]] = {kind: [] for kind in KINDS}
 
     def __len__(self) -> int:
         return len(self.readings)
 
-    def add(self, message: Message, readings: list[Reading], repeats: int) -> None:
-        """Add a message's readings; of repeats the latency says nothing of the way."""
+    def add(
+        self,
+        message: Message,
+        readings: list[Reading],
+        repeats: int,
+        places: list[int] | None = None,
+    ) -> None:
+        """Add a message's readings; of repeats the latency says nothing of the way.
+
+        `places` are theirs in the message, where not all of it is stored.
+        """
+        if places is not None:
+            self._places[len(self.messages)] = places
         self.readings.extend(readings)
         self.payload_bytes += len(message.payload)
         self.by_qos[message.qos] += len(readings)
@@ -36,6 +49,14 @@ class Batch:
     def message_of(self, index: int) -> Message:
         """Return the message that brought the reading at `index`."""
         return self.messages[bisect_right(self._ends, index)]
+
+    def place_of(self, index: int) -> int | None:
+        """Return where in its message the reading at `index` stands; None where it is all of it."""
+        number = bisect_right(self._ends, index)
+        first = self._ends[number - 1] if number else 0
+        if number in self._places:
+            return self._places[number][index - first]
+        return index - first if self._ends[number] - first > 1 else None
 
     def qos_of(self, index: int) -> int:
         """Return the QoS level at which the reading at `index` came."""

@@ -12,17 +12,16 @@ import uvloop
 from ingest.settings import DEFAULT_DATA_DIR, IngestSettings
 from ingest.spool import SpoolInUse
 from telemetry import log
-from telemetry.settings import Secret, SettingError
+from telemetry.settings import SettingError
 from telemetry.topics import TopicError
 
 Answer = TypeVar("Answer")
 
 
-def load_settings(*, client_id: str | None = None, with_broker: bool = False) -> IngestSettings:
-    """Return ingest's settings; a command that does not ask the broker needs no password."""
-    password = None if with_broker else Secret("not asked")
+def load_settings(*, client_id: str | None = None) -> IngestSettings:
+    """Return ingest's settings."""
     try:
-        settings = IngestSettings.load(client_id=client_id, password=password)
+        settings = IngestSettings.load(client_id=client_id)
     except SettingError as error:
         fail(str(error))
     log.configure("ingest", settings)

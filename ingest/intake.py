@@ -6,6 +6,7 @@ more: that bounds what ingest holds, in readings and bytes.
 
 import asyncio
 from collections import deque
+from itertools import count, islice
 
 from ingest.batch import Batch, RecentlySeen
 from ingest.message import Message
@@ -14,12 +15,13 @@ from ingest.quarantining import Quarantining
 from ingest.settings import IngestSettings
 from ingest.tally import Tally
 from telemetry import log
-from telemetry.payload import PayloadError, decode
-from telemetry.reading import Reading
-from telemetry.topics import Route, TopicError, TopicRouter
+from telemetry.payload import Decoded, PayloadError, Rejected, decode
+from telemetry.reading import Address, Reading
+from telemetry.topics import READINGS, FormatName, TopicError, TopicRouter, TopicTemplate
 
 _AHEAD_MS = 5 * 60 * 1000  # how far ahead a device's clock may be
 _REOPEN_SHARE = 0.75  # reading goes on when so much of what may be held is left
+_TOPICS = TopicTemplate.parse(READINGS)
 _logger = log.get(__name__)
 
 
@@ -116,16 +118,17 @@ class Intake:
 
     def quarantine(self, message: Message, reason: str, index: int | None = None) -> None:
         """Send a message, or one reading of it, to quarantine; it was counted before."""
-        topic = message.topic
         record = QuarantineRecord(
             message.arrival_ms,
-            topic if isinstance(topic, str) else topic.decode("utf-8", "backslashreplace"),
+            _topic_in_words(message),
             message.qos,
             reason,
             message.payload,
             message.content_type,
             index,
         )
+        if message.receipt is not None:
+            message.receipt.rejected = (*message.receipt.rejected, Rejected(index or 0, reason))
         self._quarantining.put(record, message.receipt)
 
     def held_at_qos_0(self) -> int:
@@ -135,41 +138,67 @@ class Intake:
     def _decode(self, message: Message) -> None:
         if len(message.payload) > self._settings.payload_bytes:
             raise PayloadError(f"a payload of {len(message.payload)} bytes is too large")
-        route = self._route(message)
+        address, template_format = self._route(message)
         decoded = decode(
             message.payload,
-            route.address,
+            address,
             arrival_ms=message.arrival_ms,
             content_type=message.content_type,
-            template_format=route.format,
+            template_format=template_format,
         )
         self._tally.left_out_values += decoded.left_out
         for rejected in decoded.rejected:
             self._reject(message, rejected.reason, rejected.index)
-        readings = self._within_retention(message, decoded.readings)
+        readings = decoded.readings
+        places = _places(decoded) if decoded.rejected else None
+        if not self._all_welcome(message, readings):
+            places, readings = self._welcome(message, readings, places)
         if readings:
-            self._add(message, readings)
+            self._add(message, readings, places)
 
-    def _route(self, message: Message) -> Route:
+    def _route(self, message: Message) -> tuple[Address | None, FormatName | None]:
+        if message.topic is None:
+            return message.address, None
         if isinstance(message.topic, bytes):
             raise TopicError("the topic is not UTF-8")
-        return self._router.route(message.topic)
+        route = self._router.route(message.topic)
+        return route.address, route.format
 
-    def _within_retention(self, message: Message, readings: list[Reading]) -> list[Reading]:
-        newest = message.arrival_ms + _AHEAD_MS
-        oldest = message.arrival_ms - self._settings.retention_hours * 3_600_000
-        if all(oldest <= reading.time_ms <= newest for reading in readings):
-            return readings
+    def _all_welcome(self, message: Message, readings: list[Reading]) -> bool:
+        oldest, newest = self._accepted_times(message)
+        if not all(oldest <= reading.time_ms <= newest for reading in readings):
+            return False
+        grant = message.grant
+        return grant is None or all(grant.allows(reading.device) for reading in readings)
+
+    def _welcome(
+        self, message: Message, readings: list[Reading], places: list[int] | None
+    ) -> tuple[list[int], list[Reading]]:
+        """Send to quarantine what may not be stored; return the rest, and its places."""
+        places = places or list(range(len(readings)))
+        is_pack = len(places) > 1 or places[0] > 0
         kept = []
-        for index, reading in enumerate(readings):
-            if oldest <= reading.time_ms <= newest:
-                kept.append(reading)
+        for place, reading in zip(places, readings, strict=True):
+            why = self._unwelcome(message, reading)
+            if why is None:
+                kept.append((place, reading))
             else:
-                part = index if len(readings) > 1 else None
-                self._reject(message, f"time {reading.time_ms} ms is out of range", part)
-        return kept
+                self._reject(message, why, place if is_pack else None)
+        return [place for place, _ in kept], [reading for _, reading in kept]
 
-    def _add(self, message: Message, readings: list[Reading]) -> None:
+    def _unwelcome(self, message: Message, reading: Reading) -> str | None:
+        oldest, newest = self._accepted_times(message)
+        if not oldest <= reading.time_ms <= newest:
+            return f"time {reading.time_ms} ms is out of range"
+        if message.grant is not None and not message.grant.allows(reading.device):
+            return f"the sender may not write for device {reading.device}"
+        return None
+
+    def _accepted_times(self, message: Message) -> tuple[int, int]:
+        oldest = message.arrival_ms - self._settings.retention_hours * 3_600_000
+        return oldest, message.arrival_ms + _AHEAD_MS
+
+    def _add(self, message: Message, readings: list[Reading], places: list[int] | None) -> None:
         repeats = self._seen.count_repeats(readings)
         if not repeats and message.dup and message.qos:
             repeats = len(readings)
@@ -177,7 +206,7 @@ class Intake:
         self._tally.received[message.qos] += len(readings)
         self._tally.in_flight += len(readings)
         self._held_bytes += len(message.payload)
-        self._open.add(message, readings, repeats)
+        self._open.add(message, readings, repeats, places)
         self.idle.clear()
         self._filled.set()
         if len(self._open) >= self._settings.batch_readings:
@@ -203,3 +232,20 @@ class Intake:
                     await self._full.wait()
             except TimeoutError:
                 pass
+
+
+def _places(decoded: Decoded) -> list[int]:
+    """Return where in its message each reading stands that could be decoded."""
+    bad = {rejected.index for rejected in decoded.rejected}
+    good = (place for place in count() if place not in bad)
+    return list(islice(good, len(decoded.readings)))
+
+
+def _topic_in_words(message: Message) -> str | None:
+    """Return the topic, or one that names the same address; None where the payload names it."""
+    topic = message.topic
+    if isinstance(topic, bytes):
+        return topic.decode("utf-8", "backslashreplace")
+    if topic is None and message.address is not None:
+        return _TOPICS.topic(message.address)
+    return topic

@@ -41,7 +41,7 @@ class Departure:
             self._say(f"handed the spool to {hand_to}: {moved:,} readings")
 
     async def _drain_session(self) -> None:
-        source, tally = self._service.source, self._service.tally
+        source, tally = self._service.mqtt, self._service.tally
         await self._until(lambda: source.problem is None, lambda: f"broker: {source.problem}")
         self._say("took the session over and unsubscribed; what the broker holds for it comes now")
         began_s = time.monotonic()

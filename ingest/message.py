@@ -1,77 +1,100 @@
 """A message on its way through ingest, and the receipt by which its source is told of its end."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
+from ingest.grant import Grant
+from telemetry.payload import Rejected
+from telemetry.reading import Address
+
 
 class Receipt:
-    """What a source owes the sender of one message: an acknowledgement, once every part is durable.
+    """What a source owes the sender of one message: an answer, once every part is durable.
 
-    `pending` counts the parts (a batch, a quarantine record) that are not durable yet; `digest`
-    stands for the content of a QoS 2 message, by which a connection knows it again.
+    `pending` counts the parts (a batch, a quarantine record) that are not durable yet. `rejected`
+    are the readings that went to quarantine, for the sources that tell their senders. A source
+    adds in a subclass what it needs to answer.
     """
 
-    __slots__ = ("command", "digest", "packet_id", "pending", "receipts")
+    __slots__ = ("pending", "receipts", "rejected")
 
-    def __init__(self, receipts: "Receipts", command: int, packet_id: int) -> None:
-        self.receipts = receipts
-        self.command = command
-        self.packet_id = packet_id
+    receipts: "AnyReceipts"
+
+    def __init__(self) -> None:
         self.pending = 0
-        self.digest = 0
+        self.rejected: Sequence[Rejected] = ()
 
 
-class Receipts:
-    """The receipts of one connection, honoured in the order in which their messages came.
+AnyReceipt = TypeVar("AnyReceipt", bound=Receipt)
+
+
+class Receipts(Generic[AnyReceipt]):
+    """The receipts of one sender, honoured in the order in which its messages came.
 
     [MQTT-4.6.0-2] and [MQTT-4.6.0-3]: PUBACK and PUBREC leave in the order of their PUBLISH.
+    `answer` is called with the receipts that have become due, on the event loop.
     """
 
-    def __init__(self, acknowledge: Callable[[list[Receipt]], None]) -> None:
-        self._acknowledge = acknowledge
-        self._owed: deque[Receipt] = deque()
+    def __init__(self, answer: Callable[[list[AnyReceipt]], None]) -> None:
+        self._answer = answer
+        self._owed: deque[AnyReceipt] = deque()
 
     def __len__(self) -> int:
         return len(self._owed)
 
-    def owe(self, command: int, packet_id: int) -> Receipt:
-        """Note an acknowledgement that is owed, and hold it until its parts are durable."""
-        receipt = Receipt(self, command, packet_id)
-        # Until the pipeline has taken the message, it is a part that nobody keeps.
+    def owe(self, receipt: AnyReceipt) -> AnyReceipt:
+        """Note an answer that is owed, and hold it until its parts are durable."""
+        receipt.receipts = self
+        # Until the intake has taken the message, it is a part that nobody keeps.
         receipt.pending = 1
         self._owed.append(receipt)
         return receipt
 
     def release(self) -> None:
-        """Acknowledge what is durable, up to the first message that is not."""
-        ready: list[Receipt] = []
+        """Answer what is durable, up to the first message that is not."""
+        ready: list[AnyReceipt] = []
         while self._owed and self._owed[0].pending == 0:
             ready.append(self._owed.popleft())
         if ready:
-            self._acknowledge(ready)
+            self._answer(ready)
 
     def forget(self) -> None:
-        """Drop what is owed: the connection is gone, and with it its packet identifiers."""
+        """Drop what is owed: the sender is gone, and nobody could be told."""
         self._owed.clear()
 
 
+class AnyReceipts(Protocol):
+    """What a receipt belongs to."""
+
+    def release(self) -> None:
+        """Answer what is durable."""
+        ...
+
+
 def settle(receipts: list[Receipt]) -> None:
-    """Note that one part of each receipt is durable, and acknowledge what is now complete."""
+    """Note that one part of each receipt is durable, and answer what is now complete."""
     for receipt in receipts:
         receipt.pending -= 1
-    for connection in {receipt.receipts for receipt in receipts}:
-        connection.release()
+    for sender in {receipt.receipts for receipt in receipts}:
+        sender.release()
 
 
 class Message(Struct, gc=False):
-    """One message as a source received it; `receipt` is None at QoS 0."""
+    """One message as a source received it; `receipt` is None at QoS 0.
 
-    topic: str | bytes
+    Its readings' address is its topic's; without a topic it is `address`, and where that is None
+    too the payload names its own. A `grant` limits whose readings it may carry.
+    """
+
+    topic: str | bytes | None
     payload: bytes
     qos: int
     arrival_ms: int
     dup: bool = False
     content_type: str | None = None
     receipt: Receipt | None = None
+    address: Address | None = None
+    grant: Grant | None = None

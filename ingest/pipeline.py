@@ -131,7 +131,7 @@ class Pipeline:
         for one in refused:
             message = batch.message_of(one.index)
             kept[message.qos] -= 1
-            self._intake.quarantine(message, one.reason)
+            self._intake.quarantine(message, one.reason, batch.place_of(one.index))
         return kept
 
     def _settle(self, batch: Batch, kept: list[int]) -> None:

@@ -22,10 +22,13 @@ _LOCK = ".lock"
 
 
 class QuarantineRecord(Struct, frozen=True):
-    """One message, or one reading of a pack (`index`), that was not stored, and why."""
+    """One message, or one reading of a pack (`index`), that was not stored, and why.
+
+    Without a topic the payload names its own address.
+    """
 
     time_ms: int
-    topic: str
+    topic: str | None
     qos: int
     reason: str
     payload: bytes

@@ -28,7 +28,7 @@ def list_quarantine(
             print(msgspec.json.encode(record).decode())
         else:
             size = len(record.payload)
-            print(f"{name} {record.time_ms} {record.topic} {size} bytes: {record.reason}")
+            print(f"{name} {record.time_ms} {record.topic or '-'} {size} bytes: {record.reason}")
 
 
 @application.command()

@@ -20,8 +20,8 @@ Say = Callable[[str], None]
 
 async def replay_spool(settings: IngestSettings, say: Say) -> int:
     """Store what is in the spool; return how many readings. Raises SpoolInUse, OSError."""
-    service = IngestService(settings)
-    async with service.working(connected=False):
+    service = IngestService(settings, connected=False)
+    async with service.working():
         await _empty_spool(service, say)
     return service.tally.replayed
 
@@ -34,9 +34,9 @@ async def replay_quarantine(settings: IngestSettings, say: Say) -> tuple[int, in
     with tempfile.TemporaryDirectory() as folder:
         # A running ingest holds the real spool; nothing is to go there anyhow.
         apart = {"spool_dir": folder, "spool_after_ms": _NO_SPOOLING_MS}
-        service = IngestService(msgspec.structs.replace(settings, **apart))
+        service = IngestService(msgspec.structs.replace(settings, **apart), connected=False)
         quarantine = Quarantine(settings.quarantine_folder, settings.quarantine_bytes)
-        async with service.working(connected=False):
+        async with service.working():
             for path in await asyncio.to_thread(quarantine.close_segments):
                 for message in _messages(path):
                     await service.intake.room()
@@ -66,9 +66,8 @@ def _messages(path: Path) -> Iterator[Message]:
     last: QuarantineRecord | None = None
     for record in read_segment(path):
         if last is None or _content(record) != _content(last):
-            topic: str | bytes = record.topic
             yield Message(
-                topic,
+                record.topic,
                 record.payload,
                 record.qos,
                 record.time_ms,
@@ -77,5 +76,5 @@ def _messages(path: Path) -> Iterator[Message]:
         last = record
 
 
-def _content(record: QuarantineRecord) -> tuple[int, str, bytes]:
+def _content(record: QuarantineRecord) -> tuple[int, str | None, bytes]:
     return record.time_ms, record.topic, record.payload

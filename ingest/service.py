@@ -5,15 +5,18 @@ import signal
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 
 from aiohttp import web
 
 from ingest.intake import Intake
-from ingest.mqtt_source import MqttSource
 from ingest.pipeline import Pipeline
 from ingest.quarantine import Quarantine
 from ingest.quarantining import Quarantining
 from ingest.settings import IngestSettings
+from ingest.sources import Source
+from ingest.sources.mqtt.source import MqttSource
+from ingest.sources.opening import open_sources
 from ingest.spool import Spool
 from ingest.spooling import Spooling
 from ingest.store_writer import StoreWriter
@@ -24,18 +27,25 @@ from telemetry.healthserver import serve_health
 from telemetry.latency import Latencies
 from telemetry.metrics import Sample, as_values
 from telemetry.reading import Reading
+from telemetry.settings import SettingError
 from telemetry.store import StoreError
 from telemetry.store.opening import open_store
 from telemetry.topics import OWN_SITE, TopicRouter, parse_templates
 
 _STORE_CHECK_SECONDS = 2.0
+_DEPENDENCIES = {"mqtt": "broker"}  # what /readyz calls what a way depends on
 _logger = log.get(__name__)
 
 
 class IngestService:
-    """All parts of one ingest process; with `leaving` its source takes leave of the broker."""
+    """All parts of one ingest process; with `leaving` it takes leave of the broker.
 
-    def __init__(self, settings: IngestSettings, *, leaving: bool = False) -> None:
+    One that is not `connected` has no sources, as for a replay.
+    """
+
+    def __init__(
+        self, settings: IngestSettings, *, leaving: bool = False, connected: bool = True
+    ) -> None:
         self._settings = settings
         self.tally = Tally(
             spool_budget_bytes=settings.spool_bytes,
@@ -54,7 +64,17 @@ class IngestService:
         self._pipeline = Pipeline(
             settings, self.intake, self._writer, self.spooling, tally, latencies
         )
-        self.source = MqttSource(settings, router, self.intake, tally, leaving=leaving)
+        self.sources = (
+            open_sources(settings, router, self.intake, tally, leaving=leaving) if connected else []
+        )
+
+    @property
+    def mqtt(self) -> MqttSource:
+        """The way in by MQTT; raises SettingError where it is switched off."""
+        for source in self.sources:
+            if isinstance(source, MqttSource):
+                return source
+        raise SettingError("INGEST_MQTT=false: there is no session at a broker")
 
     async def serve(self) -> None:
         """Run until SIGTERM or SIGINT, then finish what was begun."""
@@ -83,15 +103,12 @@ class IngestService:
             await self._finish()
 
     @asynccontextmanager
-    async def working(self, *, connected: bool = True) -> AsyncIterator[None]:
-        """Keep the parts at work meanwhile; not `connected`, without the broker."""
+    async def working(self) -> AsyncIterator[None]:
+        """Keep the parts at work meanwhile."""
         self.spooling.open()
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(part, name=name)
-                    for name, part in self._parts(connected=connected).items()
-                ]
+                tasks = [group.create_task(part, name=name) for name, part in self._parts().items()]
                 yield
                 for task in tasks:
                     task.cancel()
@@ -105,31 +122,30 @@ class IngestService:
         await self._pipeline.drain()
         await self._quarantining.drained()
 
-    def _parts(self, *, connected: bool) -> dict[str, Coroutine[None, None, None]]:
+    def _parts(self) -> dict[str, Coroutine[None, None, None]]:
         parts = {
             "pipeline": self._pipeline.run(),
             "spool": self.spooling.run(),
             "quarantine": self._quarantining.run(),
             "store check": self._mind_store(),
         }
-        if connected:
-            parts |= {
-                "source": self.source.run(),
-                "members": self.source.mind_members(),
-                "figures": self._store_figures(),
-            }
+        for source in self.sources:
+            parts |= source.parts()
+        if self.sources:
+            parts["figures"] = self._store_figures()
         return parts
 
     async def _finish(self) -> None:
         _logger.info("stopping: what is held is made durable and acknowledged first")
-        self.source.pause()
+        for source in self.sources:
+            source.pause()
         try:
             async with asyncio.timeout(self._settings.stop_seconds):
                 await self.drain()
         except TimeoutError:
             held = self.tally.in_flight
             _logger.warning("stopped before all was written; the broker keeps it", readings=held)
-        await self.source.disconnect()
+        await asyncio.gather(*(source.disconnect() for source in self.sources))
 
     async def _mind_store(self) -> None:
         while True:
@@ -156,8 +172,12 @@ class IngestService:
         return list(samples(self.tally, self._latencies))
 
     def _checks(self) -> dict[str, Check]:
+        sources = {
+            _DEPENDENCIES.get(source.way, source.way): partial(_problem, source)
+            for source in self.sources
+        }
         return {
-            "broker": lambda: self.source.problem,
+            **sources,
             "store": lambda: self._writer.problem,
             "spool": lambda: self.spooling.problem,
             "quarantine": lambda: self._quarantining.problem,
@@ -165,3 +185,7 @@ class IngestService:
 
     async def _latency_page(self, _request: web.Request) -> web.Response:
         return web.json_response(self._latencies.encode())
+
+
+def _problem(source: Source) -> str | None:
+    return source.problem

@@ -5,10 +5,10 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
+from ingest.ways_settings import WaysSettings
 from telemetry.latency import OBJECTIVE_MS
 from telemetry.reading import Name
-from telemetry.settings import Secret
-from telemetry.store.settings import StoreSettings
+from telemetry.settings import Secret, SettingError
 from telemetry.tls import CaFile, CertificateFile, KeyFile
 from telemetry.topics import READINGS
 
@@ -16,7 +16,7 @@ DEFAULT_DATA_DIR = "data/ingest"
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 
-class IngestSettings(StoreSettings, frozen=True, kw_only=True):
+class IngestSettings(WaysSettings, frozen=True, kw_only=True):
     """Where readings come from, where they go, and how many may be on the way."""
 
     prefix: ClassVar[str] = "INGEST"
@@ -27,7 +27,7 @@ class IngestSettings(StoreSettings, frozen=True, kw_only=True):
     tls_certificate_file: CertificateFile = ""
     tls_key_file: KeyFile = ""
     username: Annotated[str, Meta(description="the user name at the broker")] = "ingest"
-    password: Annotated[Secret, Meta(description="the password at the broker")]
+    password: Annotated[Secret | None, Meta(description="the password at the broker")] = None
     client_id: Annotated[
         Name,
         Meta(description="names the durable session; each replica has its own and keeps it"),
@@ -111,6 +111,15 @@ class IngestSettings(StoreSettings, frozen=True, kw_only=True):
     ] = 10_000
     http_host: Annotated[str, Meta(description="where health and metrics are served")] = "127.0.0.1"
     http_port: Annotated[Port, Meta(description="the port of health and metrics; 0 is any")] = 9101
+
+    @property
+    def broker_password(self) -> Secret:
+        """The password at the broker; SettingError where there is none."""
+        if self.password is None:
+            raise SettingError(
+                "INGEST_PASSWORD (or INGEST_PASSWORD_FILE) is not set: the password at the broker"
+            )
+        return self.password
 
     @property
     def spool_folder(self) -> Path:

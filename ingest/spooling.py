@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from ingest.batch import Batch
-from ingest.message import Receipts, settle
+from ingest.message import Receipt, Receipts, settle
 from ingest.quarantine import QuarantineRecord
 from ingest.quarantining import Quarantining
 from ingest.spool import Spool, SpoolFull
@@ -198,7 +198,7 @@ class Spooling:
         if not records:
             return
         durable = asyncio.Event()
-        receipt = Receipts(lambda _ready: durable.set()).owe(0, 0)
+        receipt = Receipts[Receipt](lambda _ready: durable.set()).owe(Receipt())
         self._tally.spooled -= of_spooled
         self._tally.in_flight += of_spooled
         for number, record in enumerate(records):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ingest.sources import WAYS, WayName
 from telemetry.latency import KINDS, PERCENTILES, Kind, Latencies
 from telemetry.metrics import Sample
 
@@ -40,6 +41,7 @@ class Tally:
     overwritten: int = 0
     left_out_values: int = 0
     messages: int = 0
+    messages_by_way: dict[WayName, int] = field(default_factory=lambda: dict.fromkeys(WAYS, 0))
     oldest_written_ms: int | None = None
     batches: int = 0
     write_seconds: float = 0.0
@@ -81,6 +83,9 @@ def samples(tally: Tally, latencies: Latencies) -> Iterator[Sample]:
         yield Sample("received_readings", received, "Readings received.", labels)
         yield Sample("written_readings", written, "Readings the store confirmed.", labels)
         yield Sample("repeated_readings", tally.repeated[qos], "Readings delivered again.", labels)
+    for way in WAYS:
+        about = "Messages received, by the way in."
+        yield Sample("way_messages", tally.messages_by_way[way], about, {"way": way})
     for reason in DROP_REASONS:
         dropped = tally.dropped[reason]
         yield Sample("dropped_readings", dropped, "QoS 0 readings dropped.", {"reason": reason})

@@ -11,6 +11,7 @@ from ingest.pipeline import Pipeline
 from ingest.quarantine import Quarantine
 from ingest.quarantining import Quarantining
 from ingest.settings import IngestSettings
+from ingest.sources.mqtt.connection import PacketReceipt
 from ingest.spool import Spool
 from ingest.spooling import Spooling
 from ingest.store_writer import StoreWriter
@@ -59,13 +60,18 @@ class Parts:
             settings, self.intake, self.writer, self.spooling, self.tally, latencies
         )
         self.acknowledged: list[int] = []
-        self.receipts = Receipts(
+        self.receipts = Receipts[PacketReceipt](
             lambda ready: self.acknowledged.extend([one.packet_id for one in ready])
         )
 
+    @staticmethod
+    def receipt(number: int) -> PacketReceipt:
+        """Return a receipt whose number `acknowledged` has in the end."""
+        return PacketReceipt(0x40, number)
+
     def take(self, number: int, payload: bytes, *, qos: int = 1, arrival_ms: int) -> None:
         """Take a message over, as its source would; `acknowledged` has its number in the end."""
-        receipt = self.receipts.owe(0x40, number) if qos else None
+        receipt = self.receipts.owe(self.receipt(number)) if qos else None
         self.intake.accept(Message(TOPIC, payload, qos, arrival_ms, receipt=receipt))
 
     def take_reading(self, seq: int, *, time_ms: int, qos: int = 1) -> None:

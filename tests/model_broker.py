@@ -6,9 +6,9 @@ that the broker has heard; it uses ingest's own receipts and its own memory of Q
 
 from typing import NamedTuple
 
-from ingest.connection import Unreleased
 from ingest.intake import Intake
-from ingest.message import Message, Receipt, Receipts
+from ingest.message import Message, Receipts
+from ingest.sources.mqtt.connection import PacketReceipt, Unreleased
 from tests.ingest_parts import TOPIC
 
 PUBACK, PUBREC = 0x40, 0x50
@@ -35,7 +35,7 @@ class ModelBroker:
         """The numbers of what the broker still has."""
         return {one.number for one in (*self.waiting, *self.sent.values())}
 
-    def hear(self, receipt: Receipt) -> None:
+    def hear(self, receipt: PacketReceipt) -> None:
         """Take an acknowledgement: the broker forgets what it was for."""
         published = self.sent.pop(receipt.packet_id)
         self.acknowledged.add(published.number)
@@ -56,7 +56,7 @@ class Link:
         self._unreleased = unreleased
         self._arrived: list[int] = []  # packet identifiers, in the order of their delivery
         self._again = list(broker.sent)
-        self.wire: list[Receipt] = []  # sent by ingest, not heard by the broker yet
+        self.wire: list[PacketReceipt] = []  # sent by ingest, not heard by the broker yet
         self.receipts = Receipts(self._acknowledge)
 
     def deliver(self, arrival_ms: int) -> bool:
@@ -91,7 +91,9 @@ class Link:
     def _hand_on(self, packet_id: int, one: Published, arrival_ms: int, *, dup: bool) -> None:
         receipt = None
         if one.qos:
-            receipt = self.receipts.owe(PUBREC if one.qos == 2 else PUBACK, packet_id)
+            receipt = self.receipts.owe(
+                PacketReceipt(PUBREC if one.qos == 2 else PUBACK, packet_id)
+            )
             receipt.digest = hash((TOPIC, one.payload))
             self._arrived.append(packet_id)
             if dup and one.qos == 2 and self._unreleased.holds(packet_id, receipt.digest):
@@ -100,7 +102,7 @@ class Link:
                 return
         self._intake.accept(Message(TOPIC, one.payload, one.qos, arrival_ms, dup, None, receipt))
 
-    def _acknowledge(self, ready: list[Receipt]) -> None:
+    def _acknowledge(self, ready: list[PacketReceipt]) -> None:
         for receipt in ready:
             assert receipt.packet_id == self._arrived.pop(0), "not in the order of arrival"
             if receipt.command == PUBREC:

@@ -34,7 +34,7 @@ _JSON_SPACE = b" \t\r\n"
 
 def decode(
     payload: bytes,
-    address: Address,
+    address: Address | None,
     *,
     arrival_ms: int,
     content_type: str | None = None,
@@ -42,8 +42,11 @@ def decode(
 ) -> Decoded:
     """Return the readings of a payload, and what of it was rejected.
 
-    `arrival_ms` stamps readings that carry no time. Raises PayloadError where nothing can be read.
+    Without an address the payload has to name its own. `arrival_ms` stamps readings that carry no
+    time. Raises PayloadError where nothing can be read.
     """
+    if address is None:
+        raise PayloadError("names no site, device and measurement")
     chosen = CONTENT_TYPES.get(content_type) if content_type else None
     chosen = chosen or template_format or _recognised(payload)
     try:

@@ -4,15 +4,15 @@ The tests run it to see that they would notice: `python -m tests.e2e.early_ackno
 """
 
 from ingest.__main__ import main
-from ingest.message import Receipt, Receipts
+from ingest.message import AnyReceipt, Receipts
 
 
-def _acknowledge_at_once(self: Receipts, command: int, packet_id: int) -> Receipt:
-    receipt = Receipt(self, command, packet_id)
-    self._acknowledge([receipt])
+def _answer_at_once(self: Receipts[AnyReceipt], receipt: AnyReceipt) -> AnyReceipt:
+    receipt.receipts = self
+    self._answer([receipt])
     return receipt
 
 
 if __name__ == "__main__":
-    Receipts.owe = _acknowledge_at_once  # type: ignore[method-assign]
+    Receipts.owe = _answer_at_once  # type: ignore[method-assign]
     main()

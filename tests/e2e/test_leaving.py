@@ -6,7 +6,7 @@ import sys
 import msgspec
 import pytest
 
-from ingest.members_listing import Listing
+from ingest.sources.mqtt.members_listing import Listing
 from stack.local import LocalStack
 from stack.services import Service
 from tests.e2e.test_delivery import figure, settled_audit

@@ -5,7 +5,12 @@ import time
 
 import pytest
 
-from ingest.broker_watch import BROKER_TOPICS, CLIENTS_TOPIC, RETAINED_TOPIC, STORED_TOPIC
+from ingest.sources.mqtt.broker_watch import (
+    BROKER_TOPICS,
+    CLIENTS_TOPIC,
+    RETAINED_TOPIC,
+    STORED_TOPIC,
+)
 from tests.eventually import eventually_async
 from tests.integration.ingest.conftest import StartIngest
 from tests.scripted_broker import SUBSCRIBE, ScriptedBroker, publish
@@ -23,8 +28,8 @@ def status(client_id: str, state: str | None, group: str = "a") -> bytes:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A member is an orphan after 0.3 s, which is looked for ten times a second."""
-    monkeypatch.setattr("ingest.members._ORPHAN_AFTER_SECONDS", 0.3)
-    monkeypatch.setattr("ingest.mqtt_source._ORPHAN_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("ingest.sources.mqtt.members._ORPHAN_AFTER_SECONDS", 0.3)
+    monkeypatch.setattr("ingest.sources.mqtt.source._ORPHAN_LOOK_SECONDS", 0.1)
 
 
 async def test_a_member_that_is_away_and_has_not_left_is_named_once(

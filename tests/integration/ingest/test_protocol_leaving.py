@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ingest.broker_watch import BROKER_TOPICS
 from ingest.leaving import Departure
 from ingest.service import IngestService
 from ingest.settings import IngestSettings
+from ingest.sources.mqtt.broker_watch import BROKER_TOPICS
 from telemetry.payload.native import encode_native
 from telemetry.reading import Reading
 from telemetry.settings import Secret

@@ -143,12 +143,12 @@ async def test_a_broker_that_does_not_answer_is_given_up_after_the_time_out(
     broker.answers.discard(silent_on)
     service = await start_ingest(subscribed=False, connect_timeout_seconds=0.5)
     await eventually_async(lambda: len(broker.kinds(CONNECT)) >= 2)
-    assert str(service.source.problem) == "the broker did not answer in time"
+    assert str(service.mqtt.problem) == "the broker did not answer in time"
 
     broker.answers.add(silent_on)
 
     await eventually_async(lambda: service.tally.connects == 1)
-    assert service.source.problem is None
+    assert service.mqtt.problem is None
     first, second = broker.kinds(CONNECT)[:2]
     assert 0.5 <= second.at_s - first.at_s <= 2
 
@@ -195,8 +195,8 @@ async def test_a_full_memory_during_the_handshake_is_not_the_brokers_fault(
 async def test_reconnects_are_jittered_longer_each_time_and_capped(
     broker: ScriptedBroker, start_ingest: StartIngest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest.mqtt_source._FIRST_PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr("ingest.mqtt_source._LONGEST_PAUSE_SECONDS", 0.4)
+    monkeypatch.setattr("ingest.sources.mqtt.source._FIRST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("ingest.sources.mqtt.source._LONGEST_PAUSE_SECONDS", 0.4)
     broker.connack = 0x88  # server unavailable
     await start_ingest(subscribed=False)
 
@@ -216,7 +216,7 @@ async def test_a_refused_connection_is_said_with_its_reason(
     """Also a refusal that gmqtt holds for final: credentials may be mended meanwhile."""
     broker.connack = 0x87
     service = await start_ingest(subscribed=False)
-    await eventually_async(lambda: "Not authorized" in str(service.source.problem))
+    await eventually_async(lambda: "Not authorized" in str(service.mqtt.problem))
 
     broker.connack = 0
 
@@ -242,7 +242,7 @@ async def test_two_with_one_client_id_say_so_and_do_not_throw_each_other_out_wit
         await eventually_async(lambda times=times: service.tally.connects == times)  # type: ignore[misc]
         broker.disconnect(0x8E)
         await eventually_async(lambda times=times: service.tally.session_takeovers == times)  # type: ignore[misc]
-        assert service.source.problem == "another client uses the client id ingest-1"
+        assert service.mqtt.problem == "another client uses the client id ingest-1"
         broker.cut()
 
     # 0.1 + 0.2 + 0.4 + 0.8 s at the least.
@@ -258,7 +258,7 @@ async def test_a_secret_that_cannot_be_read_for_a_moment_ends_nothing(
     service = await start_ingest(password=Secret("hush", str(secret)))
     secret.unlink()
     broker.cut()
-    await eventually_async(lambda: str(secret) in str(service.source.problem))
+    await eventually_async(lambda: str(secret) in str(service.mqtt.problem))
 
     secret.write_text("changed")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.broker_watch import BROKER_TOPICS
+from ingest.sources.mqtt.broker_watch import BROKER_TOPICS
 from telemetry.payload.native import encode_native
 from telemetry.reading import Reading
 from tests.eventually import eventually_async
@@ -101,7 +101,7 @@ async def test_a_refused_subscription_is_said_and_tried_again(
     broker.subscribed = {READINGS: 0x87}
     service = await start_ingest(subscribed=False)
     refusal = f"the broker refuses the subscription {READINGS}: 0x87"
-    await eventually_async(lambda: service.source.problem == refusal)
+    await eventually_async(lambda: service.mqtt.problem == refusal)
 
     broker.subscribed = {}
 
@@ -128,7 +128,7 @@ async def test_a_suback_with_too_few_answers_is_a_refusal_and_not_the_end(
     service = await start_ingest(subscribed=False)
     await eventually_async(lambda: broker.kinds(SUBSCRIBE))
     broker.send(b"\x90\x03" + broker.kinds(SUBSCRIBE)[0].body[:2] + b"\0")
-    await eventually_async(lambda: "answers 0 of 1" in str(service.source.problem))
+    await eventually_async(lambda: "answers 0 of 1" in str(service.mqtt.problem))
     broker.answers.add(SUBSCRIBE)
 
     await eventually_async(lambda: service.tally.connects == 1)
@@ -187,7 +187,7 @@ async def test_a_full_disk_does_not_keep_it_from_coming_back_to_the_broker(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ingest.session_memory.replace_durably", fail)
+    monkeypatch.setattr("ingest.sources.mqtt.session_memory.replace_durably", fail)
     broker.cut()
 
     await eventually_async(lambda: service.tally.connects == 2)
@@ -220,7 +220,7 @@ async def test_a_stop_takes_no_message_that_comes_after_it(
     service = await start_ingest(flush_interval_ms=60_000)
     broker.send(publish(TOPIC, payload(1), qos=1, packet_id=1))
     await eventually_async(lambda: sum(service.tally.received) == 1)
-    service.source.pause()
+    service.mqtt.pause()
     broker.send(publish(TOPIC, payload(2), qos=1, packet_id=2))
     await eventually_async(lambda: sum(service.tally.received) == 2)
     broker.send(publish(TOPIC, payload(3), qos=1, packet_id=3))

@@ -98,7 +98,7 @@ async def test_a_broker_that_cannot_be_trusted_is_sent_nothing(
     async with scripted_broker(server_context(tmp_path, shown)) as broker:
         service = await start_ingest(subscribed=False, broker_port=broker.port, tls_ca_file=ca_file)
         said = f"the broker's certificate is not trusted: {why}"
-        await eventually_async(lambda: str(service.source.problem).startswith(said))
+        await eventually_async(lambda: str(service.mqtt.problem).startswith(said))
         assert broker.seen == []
     text = capfd.readouterr()
     assert "Traceback" not in text.out + text.err
@@ -114,7 +114,7 @@ async def test_a_broker_without_tls_is_sent_no_word_in_plaintext(
             tls_ca_file=ca_file,
             connect_timeout_seconds=0.3,
         )
-        await eventually_async(lambda: service.source.problem != "not connected yet")
+        await eventually_async(lambda: service.mqtt.problem != "not connected yet")
         assert broker.kinds(CONNECT) == []
     assert service.tally.connects == 0
 
@@ -150,7 +150,7 @@ async def test_a_broker_that_refuses_its_certificate_is_a_problem_in_one_line(
     service = await before_one_that_asks_for_a_certificate(local, start_ingest, None)
     # The alert may be lost with the connection, which is said instead.
     words = ("the broker refuses TLS with us: ", "the connection was lost before", "Connection")
-    await eventually_async(lambda: str(service.source.problem).startswith(words))
+    await eventually_async(lambda: str(service.mqtt.problem).startswith(words))
     text = capfd.readouterr()
     assert "Traceback" not in text.out + text.err
     assert service.tally.connects == 0

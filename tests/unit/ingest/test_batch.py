@@ -5,6 +5,16 @@ from ingest.message import Message, Receipt, Receipts, settle
 from telemetry.reading import Reading
 
 
+class Numbered(Receipt):
+    """A receipt that can be told from others."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
 def reading(seq: int | None, *, time_ms: int = 0, device: str = "node-1") -> Reading:
     return Reading("s", device, "m", time_ms, {"a": 1.0}, None if seq is None else 1, seq)
 
@@ -63,8 +73,8 @@ def test_readings_without_sequence_are_never_repeats() -> None:
 
 def test_receipts_are_honoured_in_order_even_when_settled_out_of_order() -> None:
     sent: list[int] = []
-    receipts = Receipts(lambda ready: sent.extend(one.packet_id for one in ready))
-    first, second, third = (receipts.owe(0x40, number) for number in (1, 2, 3))
+    receipts = Receipts[Numbered](lambda ready: sent.extend(one.number for one in ready))
+    first, second, third = (receipts.owe(Numbered(number)) for number in (1, 2, 3))
 
     settle([second])
     assert sent == []
@@ -76,8 +86,8 @@ def test_receipts_are_honoured_in_order_even_when_settled_out_of_order() -> None
 
 def test_a_receipt_waits_for_all_its_parts() -> None:
     sent: list[int] = []
-    receipts = Receipts(lambda ready: sent.extend(one.packet_id for one in ready))
-    receipt = receipts.owe(0x50, 1)
+    receipts = Receipts[Numbered](lambda ready: sent.extend(one.number for one in ready))
+    receipt = receipts.owe(Numbered(1))
     receipt.pending += 1
 
     settle([receipt])
@@ -88,8 +98,8 @@ def test_a_receipt_waits_for_all_its_parts() -> None:
 
 def test_after_the_connection_is_gone_nothing_is_acknowledged() -> None:
     sent: list[int] = []
-    receipts = Receipts(lambda ready: sent.extend(one.packet_id for one in ready))
-    receipt = receipts.owe(0x40, 1)
+    receipts = Receipts[Numbered](lambda ready: sent.extend(one.number for one in ready))
+    receipt = receipts.owe(Numbered(1))
     receipts.forget()
 
     settle([receipt])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.session_memory import SessionMemory
+from ingest.sources.mqtt.session_memory import SessionMemory
 
 
 def test_what_was_remembered_is_known_after_a_restart(tmp_path: Path) -> None:
@@ -48,6 +48,8 @@ def test_what_is_remembered_already_is_not_written_again(
     """A disk without room must not matter to a reconnect that changes nothing."""
     memory = SessionMemory(tmp_path, "ingest-1")
     memory.remember({"a/+", "b/#"})
-    monkeypatch.setattr("ingest.session_memory.replace_durably", lambda *_: pytest.fail("written"))
+    monkeypatch.setattr(
+        "ingest.sources.mqtt.session_memory.replace_durably", lambda *_: pytest.fail("written")
+    )
 
     memory.remember({"b/#", "a/+"})

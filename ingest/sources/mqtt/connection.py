@@ -32,6 +32,18 @@ SESSION_TAKEN_OVER = 0x8E
 _logger = log.get(__name__)
 
 
+class PacketReceipt(Receipt):
+    """A PUBACK or PUBREC that is owed; `digest` stands for the content of a QoS 2 message."""
+
+    __slots__ = ("command", "digest", "packet_id")
+
+    def __init__(self, command: int, packet_id: int) -> None:
+        super().__init__()
+        self.command = command
+        self.packet_id = packet_id
+        self.digest = 0
+
+
 class Will(Struct, frozen=True):
     """What the broker publishes, retained, when the connection breaks."""
 
@@ -113,7 +125,7 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
         self._noticed = tuple(notices)
         self._unreleased = unreleased
         self._tally = tally
-        self._arriving: Receipt | None = None
+        self._arriving: PacketReceipt | None = None
         self._is_read = False
         self._deadline: asyncio.Timeout | None = None
         self._patience_seconds = 0.0
@@ -265,7 +277,7 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
 
     def _send_command_with_mid(self, cmd: int, mid: int, dup: bool, reason_code: int = 0) -> None:
         if cmd in _HELD_BACK:
-            self._arriving = self.receipts.owe(cmd, mid)
+            self._arriving = self.receipts.owe(PacketReceipt(cmd, mid))
             return
         if cmd == _PUBCOMP:
             self._arrivals += 1  # of its PUBREL: it frees a place for another message
@@ -295,11 +307,11 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
         receipt, self._arriving = self._arriving, None
         if qos and receipt is None:
             kind = MQTTCommands.PUBREC if qos == 2 else MQTTCommands.PUBACK
-            receipt = self.receipts.owe(kind, int.from_bytes(rest[:2], "big"))
+            receipt = self.receipts.owe(PacketReceipt(kind, int.from_bytes(rest[:2], "big")))
         message = Message(topic, rest, qos, time.time_ns() // 1_000_000, receipt=receipt)
         self._receiver.refuse(message, "not a readable PUBLISH")
 
-    def _acknowledge(self, receipts: list[Receipt]) -> None:
+    def _acknowledge(self, receipts: list[PacketReceipt]) -> None:
         if not self.is_connected:
             return
         packets = bytearray()
@@ -345,11 +357,13 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
             )
         )
 
-    def _is_repeated(self, receipt: Receipt, topic: str | bytes, payload: bytes, dup: bool) -> bool:
+    def _is_repeated(
+        self, receipt: PacketReceipt, topic: str | bytes, payload: bytes, dup: bool
+    ) -> bool:
         receipt.digest = hash((topic, payload))
         return dup and self._unreleased.holds(receipt.packet_id, receipt.digest)
 
-    def _finish(self, receipt: Receipt) -> None:
+    def _finish(self, receipt: PacketReceipt) -> None:
         receipt.pending = 0
         self.receipts.release()
 

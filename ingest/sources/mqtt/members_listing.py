@@ -10,8 +10,8 @@ import typer
 from msgspec import Struct
 
 from ingest.commands import load_settings, run_or_fail
-from ingest.members import STATUSES, MemberStatus
 from ingest.settings import IngestSettings
+from ingest.sources.mqtt.members import STATUSES, MemberStatus
 from telemetry import tls
 
 _STORED, _RETAINED = "$SYS/broker/store/messages/count", "$SYS/broker/retained messages/count"
@@ -38,7 +38,7 @@ def members(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of lines")] = False,
 ) -> None:
     """List the members of ingests' groups; one that is offline and has not left parks its share."""
-    listing = run_or_fail(list_members(load_settings(with_broker=True)))
+    listing = run_or_fail(list_members(load_settings()))
     if as_json:
         print(msgspec.json.encode(listing).decode())
         return
@@ -61,7 +61,7 @@ async def list_members(settings: IngestSettings) -> Listing:
     client = gmqtt.Client(f"{settings.client_id}-guest-{secrets.token_hex(4)}")
     client.on_message = take
     client.set_config({"reconnect_retries": 0})
-    client.set_auth_credentials(settings.username, settings.password.value)
+    client.set_auth_credentials(settings.username, settings.broker_password.value)
     async with asyncio.timeout(settings.connect_timeout_seconds):
         await client.connect(
             settings.broker_host,

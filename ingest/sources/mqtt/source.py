@@ -3,19 +3,21 @@
 import asyncio
 import ssl
 import time
+from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
 
 import gmqtt.mqtt.handler
 
 from ingest.backoff import Backoff
-from ingest.broker_watch import BROKER_TOPICS, BrokerWatch
-from ingest.connection import SESSION_TAKEN_OVER, Connection, Unreleased, Will
 from ingest.intake import Intake
-from ingest.members import STATUSES, Members
 from ingest.message import Message
-from ingest.session_memory import SessionMemory
 from ingest.settings import IngestSettings
+from ingest.sources import WayName
+from ingest.sources.mqtt.broker_watch import BROKER_TOPICS, BrokerWatch
+from ingest.sources.mqtt.connection import SESSION_TAKEN_OVER, Connection, Unreleased, Will
+from ingest.sources.mqtt.members import STATUSES, Members
+from ingest.sources.mqtt.session_memory import SessionMemory
 from ingest.tally import Tally
 from telemetry import log, tls
 from telemetry.settings import SettingError
@@ -38,7 +40,8 @@ class MqttSource:
     """Hands the broker's messages to the intake, and reconnects as often as it takes.
 
     With `leaving` it takes over the session and unsubscribes, so that only what the broker holds
-    for it still comes. Raises SettingError where TLS is asked for and its files cannot be used.
+    for it still comes. Raises SettingError where it has no password, or TLS is asked
+    for and its files cannot be used.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class MqttSource:
         leaving: bool = False,
     ) -> None:
         self._settings = settings
+        self._password = settings.broker_password
         self._tls = tls.client_context(settings)
         self._intake = intake
         self._tally = tally
@@ -66,6 +70,15 @@ class MqttSource:
         self._reading.set()
         self.last_message_s = time.monotonic()
         self.problem: str | None = "not connected yet"
+
+    @property
+    def way(self) -> WayName:
+        """Which way it is; of the Source protocol."""
+        return "mqtt"
+
+    def parts(self) -> dict[str, Coroutine[None, None, None]]:
+        """Return what has to run; of the Source protocol."""
+        return {"mqtt": self.run(), "members": self.mind_members()}
 
     async def run(self) -> None:
         """Keep a connection until cancelled."""
@@ -93,11 +106,13 @@ class MqttSource:
     def accept(self, message: Message) -> None:
         """Hand a message on; of the Receiver protocol."""
         self.last_message_s = time.monotonic()
+        self._tally.messages_by_way["mqtt"] += 1
         self._intake.accept(message)
 
     def refuse(self, message: Message, reason: str) -> None:
         """Hand on a message that could not be read; of the Receiver protocol."""
         self.last_message_s = time.monotonic()
+        self._tally.messages_by_way["mqtt"] += 1
         self._intake.refuse(message, reason)
 
     def notice(self, topic: str, payload: bytes) -> None:
@@ -167,7 +182,7 @@ class MqttSource:
             session_expiry_interval=settings.session_expiry_seconds,
             receive_maximum=settings.receive_maximum,
         )
-        connection.set_auth_credentials(settings.username, settings.password.reread().value)
+        connection.set_auth_credentials(settings.username, self._password.reread().value)
         try:
             await connection.handshake(
                 self._begin(connection), timeout_seconds=settings.connect_timeout_seconds

@@ -1,0 +1,1 @@
+"""The way in by MQTT: a durable session at the broker."""

@@ -1,0 +1,29 @@
+"""Which sources an ingest has: those that its settings switch on."""
+
+from ingest.intake import Intake
+from ingest.settings import IngestSettings
+from ingest.sources import Source
+from ingest.sources.mqtt.source import MqttSource
+from ingest.tally import Tally
+from telemetry.settings import SettingError
+from telemetry.topics import TopicRouter
+
+
+def open_sources(
+    settings: IngestSettings,
+    router: TopicRouter,
+    intake: Intake,
+    tally: Tally,
+    *,
+    leaving: bool = False,
+) -> list[Source]:
+    """Return the sources, not running yet; one that is `leaving` has the broker alone.
+
+    Raises SettingError where none is switched on, or one cannot be as it is set.
+    """
+    sources: list[Source] = []
+    if settings.mqtt or leaving:
+        sources.append(MqttSource(settings, router, intake, tally, leaving=leaving))
+    if not sources:
+        raise SettingError("INGEST_MQTT=false: and no other way in is switched on")
+    return sources
