@@ -1,4 +1,4 @@
-"""TLS as our MQTT clients speak it: whom they trust, and what they show of themselves.
+"""TLS as our MQTT clients and our own servers speak it: whom they trust, and what they show.
 
 Where an authority is named there is no way back to plaintext: a broker that it did not sign, or
 that is reached under another name than its certificate's, is an error.
@@ -66,6 +66,25 @@ def client_context(settings: TlsSettings) -> ssl.SSLContext | None:
     _trust(context, f"{variable}_CA_FILE", settings.tls_ca_file)
     if settings.tls_certificate_file:
         _show(context, variable, settings.tls_certificate_file, settings.tls_key_file)
+    return context
+
+
+def server_context(variable: str, certificate_file: str, key_file: str) -> ssl.SSLContext | None:
+    """Return what a server of ours is made with, None where it speaks plaintext.
+
+    Its settings are named `variable` with _CERTIFICATE_FILE and _KEY_FILE behind it. Raises
+    SettingError where a file cannot be used, or one is named without the other.
+    """
+    files = {"CERTIFICATE_FILE": certificate_file, "KEY_FILE": key_file}
+    lacking = [name for name, path in files.items() if not path]
+    if len(lacking) == len(files):
+        return None
+    for name in lacking:
+        raise SettingError(f"{variable}_{name} is not set: certificate and key belong together")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    _show(context, variable, certificate_file, key_file)
     return context
 
 

@@ -11,6 +11,7 @@ from api.settings import ApiSettings
 from broker.certificates import Authority, Issued
 from ingest.settings import IngestSettings
 from sensors.settings import SensorsSettings
+from telemetry import tls
 from telemetry.settings import Secret, SettingError
 from telemetry.tls import client_context, in_words, verdict
 from tests.certificates import server_context, write_authority, write_issued
@@ -237,3 +238,30 @@ def test_a_broker_that_goes_away_in_a_handshake_needs_nobody(tmp_path: Path) -> 
 def test_an_error_that_is_not_openssls_has_words_as_well() -> None:
     for error in (ssl.SSLError("odd"), ssl.SSLCertVerificationError("odd"), ssl.SSLError(1, "odd")):
         assert in_words(error).endswith(": odd")
+
+
+def test_a_server_of_ours_shows_its_certificate_and_speaks_tls_1_2_or_newer(tmp_path: Path) -> None:
+    certificate, key = write_issued(tmp_path, AUTHORITY.issue_server(["ingest"]))
+
+    server = tls.server_context("INGEST_TCP", str(certificate), str(key))
+
+    assert server is not None
+    assert server.minimum_version == ssl.TLSVersion.TLSv1_2
+    client = context(ca=write_authority(tmp_path, AUTHORITY))
+    assert shake_hands(client, server, "ingest") == "TLSv1.3"
+
+
+def test_a_server_without_files_speaks_plaintext() -> None:
+    assert tls.server_context("INGEST_TCP", "", "") is None
+
+
+def test_a_server_needs_certificate_and_key_that_belong_together(tmp_path: Path) -> None:
+    certificate, _key = write_issued(tmp_path, AUTHORITY.issue_server(["ingest"]))
+    _other, other_key = write_issued(tmp_path, OWN, "other")
+
+    with pytest.raises(SettingError, match="INGEST_TCP_KEY_FILE is not set"):
+        tls.server_context("INGEST_TCP", str(certificate), "")
+    with pytest.raises(SettingError, match=r"INGEST_TCP_KEY_FILE=.*does not belong"):
+        tls.server_context("INGEST_TCP", str(certificate), str(other_key))
+    with pytest.raises(SettingError, match=r"INGEST_TCP_CERTIFICATE_FILE=.*cannot be read"):
+        tls.server_context("INGEST_TCP", "nowhere.crt", str(other_key))

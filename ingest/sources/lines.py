@@ -1,0 +1,144 @@
+"""The words of the stream sockets, with no socket in them: lines come in, lines of answers go out.
+
+A line is one payload, ended by a newline. The answers are JSON, a line each, and cumulative:
+
+    {"ready":true}                     let in; over TCP it answers the first line, {"key":"…"}
+    {"durable":17}                     the first 17 lines of this connection are safe
+    {"durable":18,"quarantined":[{"line":18,"index":0,"reason":"…"}]}
+    {"error":"…","line":19}            the end, and why; `line` is there where it was one line
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from telemetry.payload import Rejected
+
+READY = b'{"ready":true}\n'
+MOST_EMPTY_LINES = 1_000
+MOST_NAMED = 500
+"""So many quarantined readings one answer names: a line of noise may hold thousands of them."""
+
+_MOST_REASON_CHARACTERS = 200
+
+
+class Trouble(Struct, frozen=True, omit_defaults=True):
+    """Why a connection ends, as its sender is told."""
+
+    error: str
+    line: int | None = None
+
+
+class LineSplitter:
+    """Cuts a stream into lines, each without its end: a newline, or CR and newline.
+
+    Empty lines are passed over, and not counted. Where the stream cannot go on, `trouble` says why,
+    and what came before that is good. It keeps at most one line, as long as a line may be.
+    """
+
+    def __init__(self, longest_bytes: int) -> None:
+        self._longest_bytes = longest_bytes
+        self._rest = bytearray()
+        self._empty_in_a_row = 0
+        self._lines = 0
+        self.trouble: Trouble | None = None
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """How much is there of a line that has no end yet."""
+        return len(self._rest)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take what came next; return the lines that are complete now."""
+        if self.trouble is not None:
+            return []
+        pieces = data.split(b"\n")
+        rest = pieces.pop()
+        if pieces and self._rest:
+            pieces[0] = bytes(self._rest) + pieces[0]
+            self._rest.clear()
+        lines = self._lines_of(pieces)
+        self._keep(rest)
+        return lines
+
+    def end(self) -> None:
+        """Note that nothing more comes: a line without an end may be half of one."""
+        if self._rest and self.trouble is None:
+            self.trouble = Trouble("the last line has no end", self._lines + 1)
+            self._rest.clear()
+
+    def _lines_of(self, pieces: Iterable[bytes]) -> list[bytes]:
+        lines = []
+        for piece in pieces:
+            if len(piece) > self._longest_bytes:
+                self.trouble = self._too_long()
+                break
+            line = piece.removesuffix(b"\r")
+            if line:
+                lines.append(line)
+                self._lines += 1
+                self._empty_in_a_row = 0
+                continue
+            self._empty_in_a_row += 1
+            if self._empty_in_a_row > MOST_EMPTY_LINES:
+                self.trouble = Trouble(f"more than {MOST_EMPTY_LINES:,} empty lines in a row")
+                break
+        return lines
+
+    def _keep(self, rest: bytes) -> None:
+        if self.trouble is None:
+            self._rest += rest
+            if len(self._rest) > self._longest_bytes:
+                self.trouble = self._too_long()
+                self._rest.clear()
+
+    def _too_long(self) -> Trouble:
+        return Trouble(f"a line is longer than {self._longest_bytes:,} bytes", self._lines + 1)
+
+
+class _Named(Struct, frozen=True):
+    line: int
+    index: int
+    reason: str
+
+
+class _Durable(Struct, frozen=True, omit_defaults=True):
+    durable: int
+    quarantined: list[_Named] = []
+    unnamed: int = 0
+
+
+class _KeyLine(Struct, frozen=True):
+    key: str
+
+
+_ENCODER = msgspec.json.Encoder()
+_KEY_DECODER = msgspec.json.Decoder(_KeyLine)
+
+
+def key_in(line: bytes) -> str | None:
+    """Return the key of a connection's first line, None where it is no such line."""
+    try:
+        return _KEY_DECODER.decode(line).key
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def durable(lines: int, rejected: Sequence[tuple[int, Rejected]]) -> bytes:
+    """Answer that so many lines are safe, and which readings of which lines went to quarantine.
+
+    Past `MOST_NAMED` these are only counted, as `unnamed`.
+    """
+    if not rejected:
+        return b'{"durable":%d}\n' % lines
+    named = [
+        _Named(line, one.index, one.reason[:_MOST_REASON_CHARACTERS])
+        for line, one in rejected[:MOST_NAMED]
+    ]
+    return _ENCODER.encode(_Durable(lines, named, len(rejected) - len(named))) + b"\n"
+
+
+def error(trouble: Trouble) -> bytes:
+    """Answer that this is the end, and why."""
+    return _ENCODER.encode(trouble) + b"\n"
