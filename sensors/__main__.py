@@ -12,7 +12,6 @@ import uvloop
 from rich.console import Console
 
 from sensors.course import Course
-from sensors.descriptors import TooFewDescriptors, allow_connections
 from sensors.fleet import Fleet, QosChoice, device_names, make_fleet, name_ranges
 from sensors.fleetfile import FleetError, FleetFile, find_fleet, read_fleet_file
 from sensors.liveview import live_view
@@ -21,6 +20,7 @@ from sensors.report import Report, report_table, write_report
 from sensors.service import FleetRun
 from sensors.settings import SensorsSettings
 from telemetry import log
+from telemetry.descriptors import TooFewDescriptors, allow_connections
 from telemetry.settings import SettingError
 
 application = typer.Typer(

@@ -12,8 +12,8 @@ from sensors.keeping import Keeping
 from sensors.ledgers import AnyLedger
 from sensors.member import Member
 from sensors.message import Message
-from sensors.rarelog import RareLog
 from sensors.schedule import Clock
+from telemetry.rarelog import RareLog
 
 _MS_PER_SECOND = 1000
 

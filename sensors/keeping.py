@@ -14,10 +14,10 @@ from sensors.journal import Journal, sync
 from sensors.ledgers import AnyLedger
 from sensors.message import Message
 from sensors.outbox import Outbox
-from sensors.rarelog import RareLog
 from sensors.segment import Record
 from sensors.settings import SensorsSettings
 from telemetry.payload.native import decode_native
+from telemetry.rarelog import RareLog
 from telemetry.reading import Address
 from telemetry.topics import READINGS, TopicTemplate
 

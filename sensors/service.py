@@ -19,7 +19,6 @@ from sensors.journal import Journal
 from sensors.keeping import Keeping, open_journal
 from sensors.ledgers import AnyLedger, NoLedger, open_ledger
 from sensors.member import Member, Surroundings
-from sensors.rarelog import RareLog
 from sensors.report import Report, make_report
 from sensors.schedule import Clock
 from sensors.settings import SensorsSettings
@@ -28,6 +27,7 @@ from telemetry import log
 from telemetry.credentials import device_password
 from telemetry.healthserver import serve_health
 from telemetry.metrics import Sample
+from telemetry.rarelog import RareLog
 from telemetry.tls import client_context
 
 Phase = Literal["connecting", "running", "draining", "leaving"]

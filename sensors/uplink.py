@@ -20,7 +20,7 @@ from sensors.link import ConnectFailed, Link
 from sensors.manner import USUAL, Manner
 from sensors.message import Message
 from sensors.outbox import PAUSE_SECONDS, AnswerKind, Outbox, Outcome
-from sensors.rarelog import RareLog
+from telemetry.rarelog import RareLog
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 10.0

@@ -23,10 +23,10 @@ from sensors.fleetfile import QoS
 from sensors.keeping import Keeping
 from sensors.ledgers import NoLedger
 from sensors.message import Message
-from sensors.rarelog import RareLog
 from sensors.uplink import Shared, Uplink
 from stack.broker import Broker
 from telemetry import log
+from telemetry.rarelog import RareLog
 from tests.eventually import eventually
 
 

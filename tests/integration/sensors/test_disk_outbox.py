@@ -12,7 +12,6 @@ from sensors.counters import Counters
 from sensors.journal import Journal
 from sensors.keeping import Keeping
 from sensors.ledgers import NoLedger
-from sensors.rarelog import RareLog
 from stack.broker import Broker
 from stack.local import LocalStack
 from stack.process import ProcessFailed
@@ -20,6 +19,7 @@ from stack.services import Fleet
 from telemetry import log
 from telemetry.ledger import ACKNOWLEDGED, DROPPED, Session, read_ledger
 from telemetry.payload.native import encode_native
+from telemetry.rarelog import RareLog
 from telemetry.reading import Reading
 from tests.eventually import eventually, eventually_async
 from tests.integration.sensors.answers import QOS_1_PUBLISH, answer, published_id, published_payload

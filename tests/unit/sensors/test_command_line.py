@@ -7,10 +7,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sensors.__main__ import application
-from sensors.descriptors import TooFewDescriptors, allow_connections
 from sensors.keeping import open_journal
 from sensors.ledgers import NoLedger, open_ledger
 from sensors.settings import SensorsSettings
+from telemetry.descriptors import TooFewDescriptors, allow_connections
 
 KEY = {"SENSORS_FLEET_KEY": "key"}
 

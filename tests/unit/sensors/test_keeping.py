@@ -12,10 +12,10 @@ from sensors.counters import Counters
 from sensors.journal import Journal
 from sensors.keeping import Keeping
 from sensors.message import Message
-from sensors.rarelog import RareLog
 from telemetry import log
 from telemetry.ledger import DROPPED, LedgerWriter, Session, read_ledger
 from telemetry.payload.native import encode_native
+from telemetry.rarelog import RareLog
 from telemetry.reading import Reading
 from tests.eventually import eventually_async
 

@@ -1,4 +1,4 @@
-"""Lines about many devices at once: each kind at most every few seconds, with how often it was."""
+"""Lines about many alike: each kind at most every few seconds, with how often it was."""
 
 import time
 
