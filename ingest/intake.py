@@ -6,7 +6,6 @@ more: that bounds what ingest holds, in readings and bytes.
 
 import asyncio
 from collections import deque
-from itertools import count, islice
 
 from ingest.batch import Batch, RecentlySeen
 from ingest.message import Message
@@ -15,7 +14,7 @@ from ingest.quarantining import Quarantining
 from ingest.settings import IngestSettings
 from ingest.tally import Tally
 from telemetry import log
-from telemetry.payload import Decoded, PayloadError, Rejected, decode
+from telemetry.payload import PayloadError, Rejected, decode
 from telemetry.reading import Address, Reading
 from telemetry.topics import READINGS, FormatName, TopicError, TopicRouter, TopicTemplate
 
@@ -150,7 +149,7 @@ class Intake:
         for rejected in decoded.rejected:
             self._reject(message, rejected.reason, rejected.index)
         readings = decoded.readings
-        places = _places(decoded) if decoded.rejected else None
+        places = decoded.places_of_readings()
         if not self._all_welcome(message, readings):
             places, readings = self._welcome(message, readings, places)
         if readings:
@@ -232,13 +231,6 @@ class Intake:
                     await self._full.wait()
             except TimeoutError:
                 pass
-
-
-def _places(decoded: Decoded) -> list[int]:
-    """Return where in its message each reading stands that could be decoded."""
-    bad = {rejected.index for rejected in decoded.rejected}
-    good = (place for place in count() if place not in bad)
-    return list(islice(good, len(decoded.readings)))
 
 
 def _topic_in_words(message: Message) -> str | None:

@@ -14,16 +14,15 @@ MAX_INT64 = 2**63 - 1
 Name = Annotated[str, Meta(pattern=f"^{_NAME}")]
 """A site, a device or a measurement."""
 
-FieldName = Annotated[
-    str, Meta(pattern=f"^(?!(?:{'|'.join(sorted(RESERVED_FIELD_NAMES))})\\Z){_NAME}")
-]
+FIELD_NAME_PATTERN = f"^(?!(?:{'|'.join(sorted(RESERVED_FIELD_NAMES))})\\Z){_NAME}"
+FieldName = Annotated[str, Meta(pattern=FIELD_NAME_PATTERN)]
 """A field: as a name, but not one that the store keeps for itself."""
 
 Value = float | bool | str
-Values = Annotated[dict[FieldName, Value], Meta(min_length=1, max_length=MAX_FIELDS)]
 """What was measured. Numbers are floats: InfluxDB refuses one where an integer stood first."""
 
-EpochMs = Annotated[int, Meta(ge=0, le=MAX_INT64 // 1_000_000)]
+MAX_TIME_MS = MAX_INT64 // 1_000_000
+EpochMs = Annotated[int, Meta(ge=0, le=MAX_TIME_MS)]
 """Milliseconds since the epoch, as far as a signed 64-bit number of nanoseconds reaches (2262)."""
 
 Sequence = Annotated[int, Meta(ge=0, le=MAX_INT64)]

@@ -13,10 +13,13 @@ READINGS = "telemetry/{site}/{device}/{measurement}"
 OWN_SITE = "denyut"
 """The site of our own services: their statuses and figures are not devices."""
 
-FormatName = Literal["native", "flat", "line"]
+FormatName = Literal["native", "flat", "line", "senml", "senml-xml"]
 FORMAT_NAMES: tuple[FormatName, ...] = get_args(FormatName)
 
-_PARTS = ("site", "device", "measurement")
+PARTS = ("site", "device", "measurement")
+"""The parts of an address, in their order."""
+
+_SHOWN_CHARACTERS = 80
 _KNOWN_TOPICS = 100_000  # remembered addresses; one is about 300 bytes
 
 
@@ -58,16 +61,16 @@ class TopicTemplate(Struct, frozen=True):
         return template
 
     def _check(self, text: str) -> None:
-        named = [part for part in _PARTS for level in self.levels if level == f"{{{part}}}"]
+        named = [part for part in PARTS for level in self.levels if level == f"{{{part}}}"]
         for level in self.levels:
             placeholder = level[1:-1] if level.startswith("{") and level.endswith("}") else None
-            if placeholder not in (None, *_PARTS) or (
+            if placeholder not in (None, *PARTS) or (
                 placeholder is None and set(level) & set("{}+#")
             ):
                 raise TopicError(
                     f"{text!r}: a level is plain text or one of {{site}} {{device}} {{measurement}}"
                 )
-        for part in _PARTS:
+        for part in PARTS:
             if (named + list(self.fixed)).count(part) != 1:
                 raise TopicError(f"{text!r}: names {part} not exactly once")
 
@@ -125,8 +128,9 @@ def checked_address(site: str, device: str, measurement: str) -> Address:
     try:
         return msgspec.convert(found, Address)
     except msgspec.ValidationError as error:
-        part = next(part for part in _PARTS if f"$.{part}" in str(error))
-        raise TopicError(f"{part} {found[part]!r} is not a name: {NAME_RULE}") from error
+        part = next(part for part in PARTS if f"$.{part}" in str(error))
+        shown = found[part][:_SHOWN_CHARACTERS]
+        raise TopicError(f"{part} {shown!r} is not a name: {NAME_RULE}") from error
 
 
 def parse_templates(text: str) -> list[TopicTemplate]:
@@ -136,7 +140,7 @@ def parse_templates(text: str) -> list[TopicTemplate]:
 
 def _setting(text: str, setting: str) -> tuple[str, str]:
     name, equals, value = setting.partition("=")
-    if not equals or name not in (*_PARTS, "format"):
+    if not equals or name not in (*PARTS, "format"):
         raise TopicError(
             f"{text!r}: behind the topic stand site=, device=, measurement= or format="
         )

@@ -10,26 +10,33 @@ from telemetry.payload.decoded import Decoded, PayloadError, Rejected
 from telemetry.payload.flat import decode_flat
 from telemetry.payload.line import decode_line
 from telemetry.payload.native import decode_native, looks_native
+from telemetry.payload.senml import decode_senml, looks_senml
+from telemetry.payload.senml_xml import decode_senml_xml
 from telemetry.reading import Address
 from telemetry.topics import FormatName
 
 __all__ = ["Decoded", "PayloadError", "Rejected", "decode"]
 
-Format = Callable[[bytes, Address, int], Decoded]
+Format = Callable[[bytes, Address | None, int], Decoded]
 
 FORMATS: dict[FormatName, Format] = {
     "native": decode_native,
     "flat": decode_flat,
     "line": decode_line,
+    "senml": decode_senml,
+    "senml-xml": decode_senml_xml,
 }
 
 CONTENT_TYPES: dict[str, FormatName] = {
     "application/vnd.denyut.reading+json": "native",
     "text/vnd.influxdb.line-protocol": "line",
+    "application/senml+json": "senml",
+    "application/senml+xml": "senml-xml",
 }
 """Content types that name a format; `application/json` and unknown ones leave it to the payload."""
 
-_JSON_SPACE = b" \t\r\n"
+_SPACE = b" \t\r\n"
+_MARKS = (b"{", b"[", b"<")
 
 
 def decode(
@@ -42,12 +49,11 @@ def decode(
 ) -> Decoded:
     """Return the readings of a payload, and what of it was rejected.
 
-    Without an address the payload has to name its own. `arrival_ms` stamps readings that carry no
-    time. Raises PayloadError where nothing can be read.
+    `address` is the one that stands beside the payload, as in a topic; None: the payload names its
+    own. `arrival_ms` stamps readings that carry no time. Raises PayloadError where nothing can be
+    read.
     """
-    if address is None:
-        raise PayloadError("names no site, device and measurement")
-    chosen = CONTENT_TYPES.get(content_type) if content_type else None
+    chosen = _named(content_type) if content_type else None
     chosen = chosen or template_format or _recognised(payload)
     try:
         return FORMATS[chosen](payload, address, arrival_ms)
@@ -57,10 +63,14 @@ def decode(
         raise PayloadError(f"not UTF-8: {error.reason}") from error
 
 
+def _named(content_type: str) -> FormatName | None:
+    return CONTENT_TYPES.get(content_type.partition(";")[0].strip().lower())
+
+
 def _recognised(payload: bytes) -> FormatName:
-    start = payload[:1] if payload[:1] in (b"{", b"[") else payload.lstrip(_JSON_SPACE)[:1]
+    start = payload[:1] if payload[:1] in _MARKS else payload.lstrip(_SPACE)[:1]
     if start == b"[":
-        return "native"
+        return "senml" if looks_senml(payload) else "native"
     if start == b"{":
         return "native" if looks_native(payload) else "flat"
-    return "line"
+    return "senml-xml" if start == b"<" else "line"

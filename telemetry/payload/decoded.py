@@ -1,10 +1,10 @@
 """What a payload became: readings, rejected parts with their reasons, and what was left out."""
 
-from collections.abc import Mapping
+from itertools import count, islice
 
 from msgspec import Struct
 
-from telemetry.reading import Address, Reading
+from telemetry.reading import Reading
 
 
 class PayloadError(ValueError):
@@ -19,16 +19,19 @@ class Rejected(Struct, frozen=True):
 
 
 class Decoded(Struct):
-    """The readings of one payload; `left_out` counts nulls and arrays, which have no place."""
+    """The readings of one payload; `left_out` counts nulls and arrays, which have no place.
+
+    `places` says where in the payload each reading began, where one is made of several parts.
+    """
 
     readings: list[Reading]
     rejected: list[Rejected]
     left_out: int = 0
+    places: list[int] | None = None
 
-
-def check_origin(named: Mapping[str, object], address: Address) -> None:
-    """Refuse a payload that names another site, device or measurement than its topic."""
-    for part in ("site", "device", "measurement"):
-        if named.get(part) not in (None, getattr(address, part)):
-            expected = getattr(address, part)
-            raise PayloadError(f"{part} {named[part]!r} is not the topic's, {expected!r}")
+    def places_of_readings(self) -> list[int] | None:
+        """Return where in the payload each reading stood; None: as here, at its own index."""
+        if self.places is not None or not self.rejected:
+            return self.places
+        bad = {rejected.index for rejected in self.rejected}
+        return list(islice((place for place in count() if place not in bad), len(self.readings)))

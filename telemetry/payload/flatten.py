@@ -2,10 +2,7 @@
 
 from typing import Any
 
-import msgspec
-
 from telemetry.payload.decoded import PayloadError
-from telemetry.reading import NAME_RULE
 
 _DEEPEST = 16
 
@@ -31,11 +28,3 @@ def _flatten_into(fields: dict[str, Any], prefix: str, nested: dict[str, Any], d
         else:
             fields[f"{prefix}{name}"] = value
     return left_out
-
-
-def reason(error: msgspec.DecodeError) -> str:
-    """Return a decoding error in words that a person can act on."""
-    text = str(error)
-    if "matching regex" in text:
-        return f"a field's name breaks the rule ({NAME_RULE}) or is reserved"
-    return text

@@ -53,7 +53,7 @@ def false_names(trial: Trial) -> None:
             trial.fault(reason == _NOT_AUTHORIZED, f"QoS {qos}: the broker says {reason:#x}")
         named = b'{"ts": %d, "device": "node-00000", "values": {"value": 1}}' % now_ms()
         odd.send_refused("m", named)
-        await_quarantined(rig, 1, "is not the topic's")
+        await_quarantined(rig, 1, "is not the address's")
         points = odd.stored(rig, "m")
         trial.must(not points, f"no point of either is stored: {points or ''}")
         rig.finish()

@@ -131,7 +131,7 @@ def test_of_several_lines_the_bad_one_is_named_by_its_place() -> None:
     ],
 )
 def test_a_payload_that_names_another_origin_is_rejected(payload: str) -> None:
-    with pytest.raises(PayloadError, match="is not the topic's"):
+    with pytest.raises(PayloadError, match="is not the address's"):
         decoded(payload)
 
 
@@ -187,6 +187,23 @@ def test_a_number_of_any_size_is_a_float(number: str, stored: float) -> None:
     assert repr(value) == repr(stored)
 
 
+def test_an_object_named_device_is_a_value_as_any_other() -> None:
+    assert only_values('{"a": 1, "device": {"model": "x"}}') == {"a": 1.0, "device.model": "x"}
+
+
 def test_the_content_type_decides_over_the_look_of_a_payload() -> None:
     with pytest.raises(PayloadError, match="not line protocol"):
         decoded('{"a": 1}', "text/vnd.influxdb.line-protocol")
+
+
+@pytest.mark.parametrize("part", [b"1", b"{}", b'{"ts":1}', b"[]", b'""'])
+def test_a_payload_full_of_the_smallest_parts_is_taken_apart(part: bytes) -> None:
+    count = 65_536 // (len(part) + 1)
+    got = decoded(b"[" + b",".join([part] * count) + b"]")
+
+    assert [one.index for one in got.rejected] == list(range(count))
+
+
+def test_a_payload_full_of_empty_lines_is_empty() -> None:
+    with pytest.raises(PayloadError, match="an empty payload"):
+        decoded(b"\n" * 65_536)
