@@ -19,6 +19,8 @@ from sensors.profiles import PROFILES
 from sensors.report import Report, report_table, write_report
 from sensors.service import FleetRun
 from sensors.settings import SensorsSettings
+from sensors.ways.checking import check_fleet, check_settings
+from sensors.ways.kinds import WayName
 from telemetry import log
 from telemetry.descriptors import TooFewDescriptors, allow_connections
 from telemetry.settings import SettingError
@@ -27,7 +29,7 @@ application = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Simulated devices that publish their readings over MQTT 5.",
+    help="Simulated devices that send their readings to ingest.",
 )
 
 FleetArgument = Annotated[
@@ -43,6 +45,9 @@ DevicesOption = Annotated[
 QosOption = Annotated[
     QosChoice | None, typer.Option(help="publish at this level instead of the file's")
 ]
+ViaOption = Annotated[
+    WayName | None, typer.Option(help="the way that readings take, instead of SENSORS_VIA's: mqtt")
+]
 
 
 @application.command()
@@ -50,6 +55,7 @@ def run(
     fleet: OptionalFleetArgument = None,
     devices: DevicesOption = None,
     qos: QosOption = None,
+    via: ViaOption = None,
     duration: Annotated[
         float | None,
         typer.Option(min=0.1, help="stop after so many seconds, counted from the first readings"),
@@ -66,7 +72,8 @@ def run(
     could not keep up.
     """
     with _one_line_errors():
-        settings = SensorsSettings.load(fleet=fleet, devices=devices, qos=qos)
+        settings = SensorsSettings.load(fleet=fleet, devices=devices, qos=qos, via=via)
+        check_settings(settings)
         made = make_fleet(
             _read(settings.fleet),
             devices=settings.devices,
@@ -77,6 +84,7 @@ def run(
         if readings is not None:
             run_plan = msgspec.structs.replace(made.run, readings=readings)
             made = msgspec.structs.replace(made, run=run_plan)
+        check_fleet(made, settings.via)
         _check_client_id(made, settings)
         allow_connections(len(made.devices) + 1)
         log.configure("sensors", settings)
@@ -88,10 +96,11 @@ def run(
 
 
 @application.command()
-def check(fleet: FleetArgument) -> None:
-    """Check a fleet file and say what is in it."""
+def check(fleet: FleetArgument, qos: QosOption = None, via: ViaOption = None) -> None:
+    """Check a fleet file, also for a way, and say what is in it."""
     with _one_line_errors():
-        made = make_fleet(_read(fleet))
+        made = make_fleet(_read(fleet), qos=qos)
+        check_fleet(made, via or "mqtt")
     levels = {qos: sum(device.qos == qos for device in made.devices) for qos in (0, 1, 2)}
     sites = len({device.site for device in made.devices})
     by_level = ", ".join(f"{count} at QoS {qos}" for qos, count in levels.items() if count)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Literal, get_args
 
 from sensors.fleetfile import QOS_LEVELS
-from sensors.link import FailureReason
+from sensors.ways.failures import FailureReason
 from telemetry.metrics import Sample
 
 DropReason = Literal["not_connected", "congested", "outbox_full", "fault"]
@@ -86,7 +86,10 @@ class Counters:
             "published_readings", self.published, "Readings sent for the first time."
         )
         yield from _by_qos(
-            "acknowledged_readings", self.acknowledged[1:], "Readings the broker answers for.", 1
+            "acknowledged_readings",
+            self.acknowledged[1:],
+            "Readings the other side answers for.",
+            1,
         )
         yield from _by_qos("refused_readings", self.refused, "Readings refused for good.")
         yield from _by_qos(
@@ -96,7 +99,7 @@ class Counters:
         for reason, counts in self.dropped.items():
             yield Sample("dropped_readings", sum(counts), "Readings given up.", {"reason": reason})
         yield Sample(
-            "kept_readings", self.kept, "Answers as 0x10, nobody subscribes: kept for later."
+            "kept_readings", self.kept, "Answers that nobody takes it now: kept for later."
         )
         yield from self._disk_samples()
         yield from self._connection_samples()

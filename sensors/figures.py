@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from sensors.message import Message
-from sensors.uplink import Shared, Uplink
+from sensors.uplink import Uplink
 from telemetry.metrics import Samples, as_values
 from telemetry.payload.native import encode_native
 from telemetry.reading import Address, Reading
@@ -17,15 +17,15 @@ _MS_PER_SECOND = 1000
 
 
 class OwnFigures:
-    """Publishes the samples of /metrics at intervals, on a connection of its own at QoS 1."""
+    """Publishes the samples of /metrics at intervals, like a device does."""
 
-    def __init__(self, client_id: str, password: str, samples: Samples, shared: Shared) -> None:
+    def __init__(self, client_id: str, samples: Samples, uplink: Uplink) -> None:
         self._client_id = client_id
         self._samples = samples
         address = Address(SITE, client_id, MEASUREMENT)
         self._topic = TopicTemplate.parse(READINGS).topic(address).encode()
         self._published = 0
-        self.uplink = Uplink(client_id, password, 1, shared)
+        self.uplink = uplink
 
     async def keep_publishing(self, interval_ms: int) -> None:
         """Publish the figures at each interval, until cancelled."""

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from sensors.counters import Counters
+from sensors.fleet import Fleet
+from sensors.fleetfile import FleetError
+from sensors.habits import PLAIN
 from sensors.journal import Journal, sync
 from sensors.ledgers import AnyLedger
 from sensors.message import Message
@@ -188,6 +191,17 @@ def open_journal(settings: SensorsSettings) -> Journal | None:
         return None
     folder = Path(settings.outbox_dir) / settings.client_id
     return Journal(folder, settings.outbox_bytes, synced=settings.outbox_sync_interval_ms > 0)
+
+
+def check_kept(fleet: Fleet) -> None:
+    """Raise FleetError where the outbox on disk could not read again what it would have to keep."""
+    for device in fleet.devices:
+        habits = device.habits
+        if (habits.format, habits.pack, habits.topic) != ("native", 1, PLAIN.topic):
+            raise FleetError(
+                f"{device.name}: the outbox on disk (SENSORS_OUTBOX_DIR) keeps native readings on "
+                "the usual topics, not packs, other formats or other topics"
+            )
 
 
 def _address(topic: bytes) -> Address:

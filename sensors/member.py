@@ -1,4 +1,4 @@
-"""A device at work: its readings, its way to the broker, its faults, and what it can be told."""
+"""A device at work: its readings, its way out, its faults, and what it can be told."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,17 +7,15 @@ from typing import Any
 
 from msgspec import Struct
 
-from sensors.asides import Commands, Status, Then
 from sensors.commands import Command, Refused, obey
 from sensors.faults.fault import Fault
 from sensors.faults.kinds import PLANS
 from sensors.faults.planning import schedule_fault
 from sensors.fleet import Device
-from sensors.manner import Manner
 from sensors.message import Message
 from sensors.payloads import Packer
 from sensors.source import ReadingSource
-from sensors.uplink import Shared, Uplink
+from sensors.uplink import Commands, Sender, Shared, Status, Then, Way
 from telemetry.topics import status_topic
 
 _MS_PER_SECOND = 1000
@@ -32,8 +30,7 @@ class Surroundings(Struct, frozen=True):
     seed: int
     shared: Shared
     unaudited: Shared
-    password: Callable[[Device], str]
-    manner: Callable[[Device], Manner]
+    way: Way
     now_ms: Callable[[], float]
     set_period: Callable[[int, int], None]
 
@@ -62,15 +59,15 @@ class Member:
         self.ledger = self._shared.ledger
         self.packer = Packer(device.habits.pack) if device.habits.pack > 1 else None
         self._boot(boot_ms)
-        self.uplink = Uplink(
+        sender = Sender(
             device.name,
-            around.password(device),
+            device.site,
             device.qos,
-            self._shared,
+            device.habits,
             self._status(),
             Commands(device.site, device.name, self._answer),
-            around.manner(device),
         )
+        self.uplink = around.way.uplink(sender, self._shared)
 
     def readings(self, due_ms: int) -> list[Message]:
         """Return the readings of the period that is due."""

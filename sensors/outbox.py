@@ -1,13 +1,9 @@
-"""The outbox: a device's unacknowledged readings, and what the broker's answers mean for them.
+"""The outbox: a device's unacknowledged readings, and what an answer means for them.
 
-No socket in here. Readings leave oldest first, at most `window` on their way; a lost connection
-puts those back. It alone publishes again: connections are made with clean start, because paho's and
-the broker's own memory of a handshake may answer for a message that the other side has forgotten.
-
-At QoS 2 a reading is acknowledged by PUBCOMP, not by PUBREC. Until PUBREL the broker holds it in
-the session, and Mosquitto hands it on only then: a connection that breaks in between takes it away
-with the session. It is then published again, so QoS 2 is exactly once only as far as the handshake
-ran undisturbed; the store knows the repeat by its time.
+No socket in here, and no protocol. Readings leave oldest first, at most `window` on their way; a
+lost connection puts those back. It alone sends again: MQTT connections are made with clean start,
+because paho's and the broker's own memory of a handshake may answer for a message that the other
+side has forgotten.
 
 With a spill on disk, a reading that finds no room in memory is left there with its number alone,
 and is fetched when its turn comes.
@@ -16,13 +12,11 @@ and is fetched when its turn comes.
 from array import array
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Iterable
 from enum import Enum, auto
-from typing import Literal, Protocol
+from typing import Protocol
 
 from sensors.message import Message
-
-IN_FLIGHT = 20
-"""Mosquitto's own limit; a QoS 2 publisher beyond it loses readings to 2.0.11, uncounted."""
 
 PAUSE_SECONDS = 1.0
 
@@ -30,25 +24,17 @@ _FETCHED = 100  # readings taken from the spill at a time
 
 _FIRST_PACKET_ID = 16  # smaller ones are left to the device's status
 _LAST_PACKET_ID = 65_535
-_NO_MATCHING_SUBSCRIBERS = 0x10
-_REFUSED = 0x80
-# Neither speaks of the reading: a handshake forgotten (0x92) or mixed up with another one (0x91),
-# a client that has sent too much for now (0x97, which Mosquitto answers past its window).
-_NOT_NOW = frozenset({_NO_MATCHING_SUBSCRIBERS, 0x91, 0x92, 0x97})
-
-AnswerKind = Literal["PUBACK", "PUBREC", "PUBCOMP", "SUBACK"]
 
 
 class Outcome(Enum):
-    """What an answer of the broker means for a reading."""
+    """What an answer means for a reading."""
 
     ACKNOWLEDGED = auto()
     REFUSED = auto()
     KEPT = auto()
-    """Nobody subscribes, or the broker could not take it now: it stays and is sent again."""
+    """Nobody could take it now: it stays and is sent again."""
     ONGOING = auto()
     """The first half of a QoS 2 handshake."""
-    UNKNOWN = auto()
 
 
 class Spill(Protocol):
@@ -122,12 +108,12 @@ class Outbox:
             forgotten += self._fetch(bisect_right(self._spilled, last))
         return forgotten
 
-    def next_to_send(self, now_s: float, window: int = IN_FLIGHT) -> tuple[int, Message] | None:
+    def next_to_send(self, now_s: float, window: int) -> tuple[int, Message] | None:
         """Return the next reading and its packet id, now in flight, or None: nothing may go now.
 
         After a pause one reading goes alone, to see whether anybody subscribes by now.
         """
-        allowed = 1 if self._probing else min(window, IN_FLIGHT)
+        allowed = 1 if self._probing else window
         if len(self._in_flight) >= allowed or now_s < self._paused_until:
             return None
         while self._spilled and not self._waiting:
@@ -139,25 +125,24 @@ class Outbox:
         self._in_flight[packet_id] = message
         return packet_id, message
 
-    def answered(
-        self, kind: AnswerKind, packet_id: int, reason: int, now_s: float
-    ) -> tuple[Outcome, Message | None]:
-        """Take the broker's answer; return what it means, and for which reading."""
-        message = self._in_flight.get(packet_id)
+    def answered(self, packet_id: int, outcome: Outcome, now_s: float) -> Message | None:
+        """Take an answer; return the reading that it is for, None where that is not known."""
+        if outcome is Outcome.ONGOING:
+            return self._in_flight.get(packet_id)
+        message = self._in_flight.pop(packet_id, None)
         if message is None:
-            return Outcome.UNKNOWN, None
-        if kind == "PUBREC" and reason < _REFUSED and reason != _NO_MATCHING_SUBSCRIBERS:
-            return Outcome.ONGOING, message
-        del self._in_flight[packet_id]
-        if reason in _NOT_NOW:
+            return None
+        if outcome is Outcome.KEPT:
             self._put_back([message])
             self._paused_until = now_s + PAUSE_SECONDS
             self._probing = True
-            return Outcome.KEPT, message
-        if reason >= _REFUSED:
-            return Outcome.REFUSED, message
-        self._probing = False
-        return Outcome.ACKNOWLEDGED, message
+        elif outcome is Outcome.ACKNOWLEDGED:
+            self._probing = False
+        return message
+
+    def put_back(self, packet_ids: Iterable[int]) -> None:
+        """Let these wait again: nobody will answer for them."""
+        self._put_back([self._in_flight.pop(packet_id) for packet_id in packet_ids])
 
     def discard(self, packet_id: int) -> None:
         """Forget a reading that was to be sent and cannot be."""

@@ -9,26 +9,25 @@ from math import inf
 from typing import Literal
 
 from sensors.counters import Counters
-from sensors.dialler import Broker, Dialler
-from sensors.figures import OwnFigures
+from sensors.figures import SITE, OwnFigures
 from sensors.fleet import Fleet
+from sensors.fleetfile import QoS
 from sensors.generator import Generator
-from sensors.groupfiles import check_outbox, manners, passwords
 from sensors.handover import Handover
 from sensors.journal import Journal
-from sensors.keeping import Keeping, open_journal
+from sensors.keeping import Keeping, check_kept, open_journal
 from sensors.ledgers import AnyLedger, NoLedger, open_ledger
 from sensors.member import Member, Surroundings
 from sensors.report import Report, make_report
 from sensors.schedule import Clock
 from sensors.settings import SensorsSettings
-from sensors.uplink import Shared, Uplink
+from sensors.uplink import Sender, Shared, Uplink
+from sensors.ways.kinds import WAYS
+from sensors.ways.opening import open_way
 from telemetry import log
-from telemetry.credentials import device_password
 from telemetry.healthserver import serve_health
 from telemetry.metrics import Sample
 from telemetry.rarelog import RareLog
-from telemetry.tls import client_context
 
 Phase = Literal["connecting", "running", "draining", "leaving"]
 
@@ -53,9 +52,10 @@ class FleetRun:
         self._ended_ms: float | None = None
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._dialler = Dialler(_broker(settings), settings.connects_at_once)
+        self._kind = WAYS[settings.via]
+        self._way = open_way(fleet, settings, self.counters, RareLog(_log))
         if settings.outbox_dir:
-            check_outbox(fleet)
+            check_kept(fleet)
         journal = open_journal(settings)
         self._ledger: AnyLedger = open_ledger(
             settings.ledger_dir, settings.client_id, self._boot_ms
@@ -69,8 +69,7 @@ class FleetRun:
             fleet.seed,
             self._for_devices,
             self._shared(self.counters, NoLedger(), None),
-            passwords(fleet, settings.fleet_key.value),
-            manners(fleet),
+            self._way,
             self._clock.now_ms,
             self._set_period,
         )
@@ -83,13 +82,7 @@ class FleetRun:
         )
         if self._keeping is not None:
             self._take_over(self._keeping)
-        self._figures = OwnFigures(
-            settings.client_id,
-            device_password(settings.fleet_key.value, settings.client_id),
-            self.samples,
-            # Counted apart: the figures tell of the devices, not of themselves.
-            self._shared(Counters(), NoLedger(), None),
-        )
+        self._figures = OwnFigures(settings.client_id, self.samples, self._uplink_for_figures())
 
     def stop(self) -> None:
         """End the run in order; called again, without waiting for the outboxes."""
@@ -150,13 +143,12 @@ class FleetRun:
                 "sensors",
                 settings.http_host,
                 settings.http_port,
-                checks={"broker": self._broker_word},
+                checks={self._kind.peer: self._connected_word},
                 samples=self.samples,
             ) as port:
                 _log.info("fleet starting", devices=len(self._members), http_port=port)
                 await self._run_phases(duration_seconds)
         finally:
-            self._dialler.shut()
             if self._keeping is not None:
                 self._keeping.close()
             self._ledger.close()
@@ -168,7 +160,7 @@ class FleetRun:
                 tasks.create_task(self._keep_connected(uplink, place), name="uplink")
                 for place, uplink in enumerate((self._figures.uplink, *self._uplinks()))
             ]
-            background.append(tasks.create_task(self._dialler.keep_alive(), name="keepalive"))
+            background.append(tasks.create_task(self._way.keep(), name="way"))
             figures = self._figures.keep_publishing(self._settings.figures_interval_ms)
             background.append(tasks.create_task(figures, name="figures"))
             if self._keeping is not None:
@@ -285,7 +277,7 @@ class FleetRun:
     def _uplinks(self) -> Iterator[Uplink]:
         return (member.uplink for member in self._members)
 
-    def _broker_word(self) -> str | None:
+    def _connected_word(self) -> str | None:
         connected, total = self.counters.connected, len(self._members)
         word = f"{connected} of {total} devices connected"
         return None if connected >= _READY_SHARE * total else word
@@ -310,7 +302,13 @@ class FleetRun:
 
     def _shared(self, counters: Counters, ledger: AnyLedger, keeping: Keeping | None) -> Shared:
         readings = self._settings.outbox_readings
-        return Shared(self._dialler, counters, RareLog(_log), ledger, readings, keeping)
+        return Shared(counters, RareLog(_log), ledger, readings, keeping)
+
+    def _uplink_for_figures(self) -> Uplink:
+        # Counted apart: the figures tell of the devices, not of themselves.
+        shared = self._shared(Counters(), NoLedger(), None)
+        qos: QoS = 1 if self._kind.acknowledges else 0
+        return self._way.uplink(Sender(self._settings.client_id, SITE, qos), shared)
 
     def _report(self) -> Report:
         unfinished = self._handover.held
@@ -325,13 +323,3 @@ class FleetRun:
             stages=[] if self._generator is None else self._generator.stages,
             missed=self._missed,
         )
-
-
-def _broker(settings: SensorsSettings) -> Broker:
-    return Broker(
-        settings.broker_host,
-        settings.broker_port,
-        settings.keepalive_seconds,
-        settings.connect_timeout_seconds,
-        client_context(settings),
-    )

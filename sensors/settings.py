@@ -5,12 +5,14 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from sensors.fleet import QosChoice
+from sensors.ways.kinds import WayName
+from sensors.ways.settings import WaysSettings
 from telemetry.reading import Name
-from telemetry.settings import Secret, Settings
+from telemetry.settings import Secret
 from telemetry.tls import CaFile, CertificateFile, KeyFile
 
 
-class SensorsSettings(Settings, frozen=True, kw_only=True):
+class SensorsSettings(WaysSettings, frozen=True, kw_only=True):
     """What a process of simulated devices needs to know besides its fleet file."""
 
     prefix: ClassVar[str] = "SENSORS"
@@ -35,14 +37,18 @@ class SensorsSettings(Settings, frozen=True, kw_only=True):
             "devices, under names of its own",
         ),
     ] = 1
+    via: Annotated[
+        WayName, Meta(description="the way that readings take to ingest, as `--via` does")
+    ] = "mqtt"
     broker_host: Annotated[str, Meta(description="where the MQTT broker listens")] = "127.0.0.1"
     broker_port: Annotated[int, Meta(ge=1, le=65535, description="the broker's port")] = 1883
     tls_ca_file: CaFile = ""
     tls_certificate_file: CertificateFile = ""
     tls_key_file: KeyFile = ""
     fleet_key: Annotated[
-        Secret, Meta(description="the key from which each device's password is derived")
-    ]
+        Secret | None,
+        Meta(description="the key from which each device's password is derived, over MQTT"),
+    ] = None
     client_id: Annotated[
         Name,
         Meta(description="the user and device name under which this process sends own figures"),

@@ -41,6 +41,8 @@ class Flapping(Fault):
 class FlappingPlan(FaultPlan, frozen=True, tag=Flapping.name):
     """`fault = "flapping"`."""
 
+    breaks_connection: ClassVar[bool] = True
+
     up_s: Seconds = 3.0
     down_s: Seconds = 1.0
 
@@ -66,6 +68,7 @@ class ReconnectStormPlan(FaultPlan, frozen=True, tag=ReconnectStorm.name):
     """`fault = "reconnect-storm"`."""
 
     together: ClassVar[bool] = True
+    breaks_connection: ClassVar[bool] = True
 
     away_s: Annotated[float, Meta(ge=0, le=3600, description="seconds from 0 to 3600")] = 1.0
 

@@ -72,6 +72,9 @@ class FaultPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, t
     together: ClassVar[bool] = False
     """Whether chance strikes all devices of a group at one time."""
 
+    breaks_connection: ClassVar[bool] = False
+    """Whether it needs a connection of the device's own."""
+
     share: Annotated[
         Chance, Meta(description="the share of the group's devices: more than 0, at most 1")
     ] = 1.0

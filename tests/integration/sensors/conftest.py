@@ -15,15 +15,16 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from broker import access
-from sensors.asides import Status
 from sensors.counters import Counters
-from sensors.dialler import Broker as BrokerAddress
-from sensors.dialler import Dialler
 from sensors.fleetfile import QoS
 from sensors.keeping import Keeping
 from sensors.ledgers import NoLedger
 from sensors.message import Message
-from sensors.uplink import Shared, Uplink
+from sensors.uplink import Sender as Identity
+from sensors.uplink import Shared, Status, Uplink
+from sensors.ways.mqtt.dialler import Broker as BrokerAddress
+from sensors.ways.mqtt.dialler import Dialler
+from sensors.ways.mqtt.uplink import MqttUplink
 from stack.broker import Broker
 from telemetry import log
 from telemetry.rarelog import RareLog
@@ -172,10 +173,9 @@ async def start_sender() -> AsyncIterator[StartSender]:
             dialler = Dialler(address, 4)
             running.callback(dialler.shut)
             await running.enter_async_context(_in_background(dialler.keep_alive()))
-            shared = Shared(
-                dialler, counters, RareLog(log.get("test")), noted, outbox_readings, keeping
-            )
-            uplink = Uplink("a", password, qos, shared, status)
+            shared = Shared(counters, RareLog(log.get("test")), noted, outbox_readings, keeping)
+            identity = Identity("a", "home", qos, status=status)
+            uplink = MqttUplink(identity, password, dialler, shared)
             if keeping is not None:
                 uplink.take_over(keeping.left().get("a", array("Q")))
             await running.enter_async_context(_in_background(uplink.keep_connected()))

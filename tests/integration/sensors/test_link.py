@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from sensors.asides import Status
 from sensors.fleetfile import QoS
+from sensors.uplink import Status
 from tests.eventually import eventually_async
 from tests.integration.sensors.answers import (
     QOS_1_PUBLISH,

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from sensors.asides import Status
 from sensors.fleetfile import QoS
+from sensors.uplink import Status
 from stack.broker import Broker
 from tests.eventually import eventually_async
 from tests.integration.sensors.answers import (

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensors.client import Client, Connect, publish_packet
-from sensors.manner import expiring
+from sensors.ways.mqtt.client import Client, Connect, publish_packet
+from sensors.ways.mqtt.manner import expiring
 
 
 class Listening(Client):

@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from sensors.asides import WAITING_REPLIES, Asides, Commands, Reply
 from sensors.commands import Command, Refused, obey
+from sensors.uplink import Commands
+from sensors.ways.mqtt.asides import WAITING_REPLIES, Asides, Reply
 
 
 class Told:

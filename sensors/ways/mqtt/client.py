@@ -22,8 +22,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from sensors.commands import Command
-from sensors.manner import Packed
-from sensors.outbox import AnswerKind
+from sensors.ways.mqtt.answers import REFUSED, AnswerKind
+from sensors.ways.mqtt.manner import Packed
 
 OnAnswer = Callable[[AnswerKind, int, int], None]
 OnCommand = Callable[[Command], None]
@@ -31,7 +31,6 @@ OnCommand = Callable[[Command], None]
 SUBSCRIBE_ID = 3
 """The packet id of a SUBSCRIBE; nothing else on a connection has it."""
 
-_REFUSED = 0x80
 _PUBLISH = 0x30
 _READ_BYTES = 4096
 _NOBODY_WAITS = paho.MQTTMessageInfo(0)
@@ -195,7 +194,7 @@ class Client(paho.Client):
         packet_id, reason = self._read_answer()
         self._on_answer("PUBREC", packet_id, reason)
         # [MQTT-4.3.3-4]: PUBREL follows unless PUBREC refused.
-        if reason < _REFUSED:
+        if reason < REFUSED:
             return self._send_pubrel(packet_id)
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from msgspec import Struct
 
-from sensors.client import Connect, OnAnswer, OnCommand, Will
-from sensors.link import LOOK_SHARE, Link
-from sensors.manner import USUAL, Manner
+from sensors.ways.mqtt.client import Connect, OnAnswer, OnCommand, Will
+from sensors.ways.mqtt.link import LOOK_SHARE, Link
+from sensors.ways.mqtt.manner import USUAL, Manner
 
 _ROUND_PARTS = 50
 # A broker may ask for a shorter keepalive than ours while a round is on its way.

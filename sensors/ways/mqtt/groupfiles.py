@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from sensors.fleet import Device, Fleet
+from sensors.fleet import Fleet
 from sensors.fleetfile import FleetError
-from sensors.habits import PLAIN, Habits
-from sensors.manner import Manner, expiring
+from sensors.habits import Habits
+from sensors.uplink import Sender
+from sensors.ways.mqtt.manner import USUAL, Manner, expiring
 from telemetry.credentials import device_password
 from telemetry.settings import SettingError
 from telemetry.tls import client_context
@@ -14,24 +15,13 @@ from telemetry.tls import client_context
 _LARGEST_FILE_BYTES = 50_000_000
 
 
-def check_outbox(fleet: Fleet) -> None:
-    """Raise FleetError where the outbox on disk could not read again what it would have to keep."""
-    for device in fleet.devices:
-        habits = device.habits
-        if (habits.format, habits.pack, habits.topic) != ("native", 1, PLAIN.topic):
-            raise FleetError(
-                f"{device.name}: the outbox on disk (SENSORS_OUTBOX_DIR) keeps native readings on "
-                "the usual topics, not packs, other formats or other topics"
-            )
-
-
-def manners(fleet: Fleet) -> Callable[[Device], Manner]:
-    """Return what gives each device's manner, made once a group."""
+def manners(fleet: Fleet) -> Callable[[Sender], Manner]:
+    """Return what gives each sender's manner, made once a group."""
     made: dict[int, Manner] = {}
     for device in fleet.devices:
         if id(device.habits) not in made:
             made[id(device.habits)] = _manner(device.habits)
-    return lambda device: made[id(device.habits)]
+    return lambda sender: made.get(id(sender.habits), USUAL)
 
 
 def _manner(habits: Habits) -> Manner:
@@ -48,8 +38,8 @@ def _manner(habits: Habits) -> Manner:
     )
 
 
-def passwords(fleet: Fleet, fleet_key: str) -> Callable[[Device], str]:
-    """Return what gives each device's password: out of its group's file, or derived."""
+def passwords(fleet: Fleet, fleet_key: str) -> Callable[[Sender], str]:
+    """Return what gives each sender's password: out of its group's file, or derived."""
     named = {device.habits.credentials for device in fleet.devices} - {None}
     files = {name: _read(Path(name)) for name in named if name is not None}
     for device in fleet.devices:
@@ -57,10 +47,10 @@ def passwords(fleet: Fleet, fleet_key: str) -> Callable[[Device], str]:
         if name is not None and device.name not in files[name]:
             raise FleetError(f"{name}: has no line for {device.name}")
 
-    def password(device: Device) -> str:
-        if device.habits.credentials is None:
-            return device_password(fleet_key, device.name)
-        return files[device.habits.credentials][device.name]
+    def password(sender: Sender) -> str:
+        if sender.habits.credentials is None:
+            return device_password(fleet_key, sender.name)
+        return files[sender.habits.credentials][sender.name]
 
     return password
 

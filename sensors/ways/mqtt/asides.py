@@ -1,15 +1,11 @@
 """What a connection carries besides readings: statuses, and answers to commands. No socket here."""
 
 from collections import deque
-from collections.abc import Callable
-from typing import Literal
 
-import msgspec
 from msgspec import Struct
 
-from sensors.client import SUBSCRIBE_ID
-from sensors.commands import Command, replies_under
-from sensors.fleetfile import QoS
+from sensors.uplink import Then
+from sensors.ways.mqtt.client import SUBSCRIBE_ID
 
 # Packet ids that the outbox leaves free.
 ONLINE_ID, OFFLINE_ID = 1, 2
@@ -17,22 +13,6 @@ _REPLY_IDS = range(SUBSCRIBE_ID + 1, 16)
 LAST_ID = _REPLY_IDS[-1]
 
 WAITING_REPLIES = 100
-
-Then = Callable[[], None]
-
-
-class Status(Struct, frozen=True):
-    """What a device says of itself, retained, on its status topic."""
-
-    topic: str
-    qos: QoS
-    boot_ms: int
-    profile: str
-
-    def payload(self, state: Literal["online", "offline"]) -> bytes:
-        """Return the JSON for a state."""
-        said = {"state": state, "qos": self.qos, "boot": self.boot_ms, "profile": self.profile}
-        return msgspec.json.encode(said)
 
 
 class Reply(Struct, frozen=True):
@@ -42,24 +22,6 @@ class Reply(Struct, frozen=True):
     payload: bytes
     correlation: bytes | None
     then: Then | None = None
-
-
-class Commands(Struct, frozen=True):
-    """The commands of a device: their topics' filter, and what answers them."""
-
-    site: str
-    device: str
-    answer: Callable[[Command], tuple[bytes, Then | None]]
-
-    @property
-    def topics(self) -> str:
-        """The topic filter of the device's commands."""
-        return f"command/{self.site}/{self.device}/#"
-
-    def answers_at(self, topic: str | None) -> bool:
-        """Tell whether a topic is one under which this device may answer."""
-        begins = replies_under(self.site, self.device)
-        return topic is not None and topic.startswith(begins) and not set(topic) & set("+#\0")
 
 
 class Asides:

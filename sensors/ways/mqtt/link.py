@@ -5,18 +5,19 @@ import ssl
 import time
 from concurrent.futures import Executor
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from paho.mqtt import client as paho
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from sensors.client import Client, Connect, OnAnswer, OnCommand, make_client
-from sensors.manner import USUAL, Manner
-from sensors.outbox import IN_FLIGHT
+from sensors.ways.failures import ConnectFailed, FailureReason
+from sensors.ways.mqtt.client import Client, Connect, OnAnswer, OnCommand, make_client
+from sensors.ways.mqtt.manner import USUAL, Manner
 from telemetry import tls
 
-FailureReason = Literal["unreachable", "refused", "timeout", "untrusted"]
+IN_FLIGHT = 20
+"""Mosquitto's own limit; a QoS 2 publisher beyond it loses readings to 2.0.11, uncounted."""
 
 # Of a keepalive: after how much silence to ping, and how long to wait for the answer. With looks an
 # eighth apart a dead link is noticed 1.375 keepalives after the last word from it, at the latest.
@@ -26,14 +27,6 @@ _PATIENCE_SHARE = 5 / 8
 
 _UNLIMITED = 268_435_460  # the largest packet that MQTT can encode
 _UNSENT_PACKETS = 100
-
-
-class ConnectFailed(Exception):
-    """Raised when no connection came about; `reason` is one of a small fixed set."""
-
-    def __init__(self, reason: FailureReason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
 
 
 class Link:

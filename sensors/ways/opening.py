@@ -1,0 +1,29 @@
+"""Chooses the way that a run's readings take; settings and fleet have been checked before.
+
+What a way needs is imported where it is taken: a process of devices stays small.
+"""
+
+from collections.abc import Callable
+
+from sensors.counters import Counters
+from sensors.fleet import Fleet
+from sensors.settings import SensorsSettings
+from sensors.uplink import Way
+from sensors.ways.kinds import WAYS, WayName
+from sensors.ways.way import DeviceChannels, MakeChannel, ProcessChannel
+from telemetry.rarelog import RareLog
+
+
+def open_way(fleet: Fleet, settings: SensorsSettings, counters: Counters, log: RareLog) -> Way:
+    """Return a process's way, with nothing open yet; raises FleetError and SettingError."""
+    if settings.via == "mqtt":
+        from sensors.ways.mqtt.way import MqttWay
+
+        return MqttWay(fleet, settings)
+    make = _CHANNELS[settings.via](settings)
+    if WAYS[settings.via].by_device:
+        return DeviceChannels(make, settings)
+    return ProcessChannel(make, settings, counters, log)
+
+
+_CHANNELS: dict[WayName, Callable[[SensorsSettings], MakeChannel]] = {}
