@@ -14,9 +14,9 @@ from ingest.quarantining import Quarantining
 from ingest.settings import IngestSettings
 from ingest.tally import Tally
 from telemetry import log
-from telemetry.payload import PayloadError, Rejected, decode
-from telemetry.reading import Address, Reading
-from telemetry.topics import READINGS, FormatName, TopicError, TopicRouter, TopicTemplate
+from telemetry.payload import Decoded, PayloadError, Rejected, decode
+from telemetry.reading import Reading
+from telemetry.topics import READINGS, TopicError, TopicRouter, TopicTemplate
 
 _AHEAD_MS = 5 * 60 * 1000  # how far ahead a device's clock may be
 _REOPEN_SHARE = 0.75  # reading goes on when so much of what may be held is left
@@ -137,14 +137,7 @@ class Intake:
     def _decode(self, message: Message) -> None:
         if len(message.payload) > self._settings.payload_bytes:
             raise PayloadError(f"a payload of {len(message.payload)} bytes is too large")
-        address, template_format = self._route(message)
-        decoded = decode(
-            message.payload,
-            address,
-            arrival_ms=message.arrival_ms,
-            content_type=message.content_type,
-            template_format=template_format,
-        )
+        decoded = self._decoded(message)
         self._tally.left_out_values += decoded.left_out
         for rejected in decoded.rejected:
             self._reject(message, rejected.reason, rejected.index)
@@ -155,13 +148,23 @@ class Intake:
         if readings:
             self._add(message, readings, places)
 
-    def _route(self, message: Message) -> tuple[Address | None, FormatName | None]:
+    def _decoded(self, message: Message) -> Decoded:
+        payload, content_type = message.payload, message.content_type
+        arrival_ms = message.arrival_ms
         if message.topic is None:
-            return message.address, None
+            own = message.address
+            return decode(payload, own, arrival_ms=arrival_ms, content_type=content_type)
         if isinstance(message.topic, bytes):
             raise TopicError("the topic is not UTF-8")
         route = self._router.route(message.topic)
-        return route.address, route.format
+        return decode(
+            payload,
+            route.address,
+            arrival_ms=arrival_ms,
+            content_type=content_type,
+            template_format=route.format,
+            field=route.field,
+        )
 
     def _all_welcome(self, message: Message, readings: list[Reading]) -> bool:
         oldest, newest = self._accepted_times(message)

@@ -37,6 +37,7 @@ class IngestSettings(WaysSettings, frozen=True, kw_only=True):
         Meta(
             description="topic templates, separated by semicolons; behind a template stand what its"
             " topics lack, as in `zigbee2mqtt/{device} site=home measurement=zigbee`"
+            " (docs/payloads.md)"
         ),
     ] = READINGS
     share_group: Annotated[

@@ -200,8 +200,11 @@ def _in_faults(group: Group) -> Iterator[tuple[str, str]]:
 
 def _in_topic(topic: str) -> Iterator[tuple[str, str]]:
     try:
-        if "{device}" not in TopicTemplate.parse(topic).levels:
+        template = TopicTemplate.parse(topic)
+        if "{device}" not in template.levels:
             yield "topic", "without {device} the devices share one topic"
+        elif template.format == "value":
+            yield "topic", "a device sends whole readings, not bare values"
     except TopicError as error:
         yield "topic", str(error)
 

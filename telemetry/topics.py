@@ -13,12 +13,14 @@ READINGS = "telemetry/{site}/{device}/{measurement}"
 OWN_SITE = "denyut"
 """The site of our own services: their statuses and figures are not devices."""
 
-FormatName = Literal["native", "flat", "line", "senml", "senml-xml"]
+FormatName = Literal["native", "flat", "line", "senml", "senml-xml", "value"]
 FORMAT_NAMES: tuple[FormatName, ...] = get_args(FormatName)
 
 PARTS = ("site", "device", "measurement")
 """The parts of an address, in their order."""
 
+_FIELD = "field"
+_PLACEHOLDERS = (*PARTS, _FIELD)
 _SHOWN_CHARACTERS = 80
 _KNOWN_TOPICS = 100_000  # remembered addresses; one is about 300 bytes
 
@@ -41,7 +43,8 @@ class TopicTemplate(Struct, frozen=True):
     """A pattern of topics such as `zigbee2mqtt/{device} site=home measurement=zigbee`.
 
     A placeholder fills one whole level. What the topic lacks is named behind it, and `format=`
-    fixes the payload format where the content type does not say.
+    fixes the payload format where the content type does not say. Where each value has a topic of
+    its own, `format=value` says so, and the topic names the field as well.
     """
 
     levels: tuple[str, ...]
@@ -61,18 +64,19 @@ class TopicTemplate(Struct, frozen=True):
         return template
 
     def _check(self, text: str) -> None:
-        named = [part for part in PARTS for level in self.levels if level == f"{{{part}}}"]
+        named = [level[1:-1] for level in self.levels if level.startswith("{")]
         for level in self.levels:
             placeholder = level[1:-1] if level.startswith("{") and level.endswith("}") else None
-            if placeholder not in (None, *PARTS) or (
+            if placeholder not in (None, *_PLACEHOLDERS) or (
                 placeholder is None and set(level) & set("{}+#")
             ):
-                raise TopicError(
-                    f"{text!r}: a level is plain text or one of {{site}} {{device}} {{measurement}}"
-                )
+                allowed = " ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
+                raise TopicError(f"{text!r}: a level is plain text or one of {allowed}")
         for part in PARTS:
             if (named + list(self.fixed)).count(part) != 1:
                 raise TopicError(f"{text!r}: names {part} not exactly once")
+        if (named + list(self.fixed)).count(_FIELD) != (self.format == "value"):
+            raise TopicError(f"{text!r}: with format=value it names field once, else not at all")
 
     @property
     def subscription(self) -> str:
@@ -81,6 +85,11 @@ class TopicTemplate(Struct, frozen=True):
 
     def match(self, topic: str) -> Address | None:
         """Return the address that a topic names, or None where it is not of this template."""
+        route = self.route(topic)
+        return None if route is None else route.address
+
+    def route(self, topic: str) -> "Route | None":
+        """Return what a topic tells of its payloads, or None where it is not of this template."""
         found = dict(self.fixed)
         levels = topic.split("/")
         if len(levels) != len(self.levels):
@@ -90,7 +99,8 @@ class TopicTemplate(Struct, frozen=True):
                 found[expected[1:-1]] = level
             elif expected != level:
                 return None
-        return checked_address(found["site"], found["device"], found["measurement"])
+        address = checked_address(found["site"], found["device"], found["measurement"])
+        return Route(address, self.format, found.get(_FIELD))
 
     def topic(self, address: Address) -> str:
         """Return the topic for an address."""
@@ -101,10 +111,11 @@ class TopicTemplate(Struct, frozen=True):
 
 
 class Route(Struct, frozen=True):
-    """What a topic tells of its payloads: their address and, where fixed, their format."""
+    """What a topic tells of its payloads: their address and, where fixed, format and field."""
 
     address: Address
     format: FormatName | None
+    field: str | None = None
 
 
 class TopicRouter:
@@ -116,9 +127,9 @@ class TopicRouter:
 
     def _route(self, topic: str) -> Route:
         for template in self.templates:
-            address = template.match(topic)
-            if address is not None:
-                return Route(address, template.format)
+            route = template.route(topic)
+            if route is not None:
+                return route
         raise TopicError("no topic template matches")
 
 
@@ -140,8 +151,7 @@ def parse_templates(text: str) -> list[TopicTemplate]:
 
 def _setting(text: str, setting: str) -> tuple[str, str]:
     name, equals, value = setting.partition("=")
-    if not equals or name not in (*PARTS, "format"):
-        raise TopicError(
-            f"{text!r}: behind the topic stand site=, device=, measurement= or format="
-        )
+    if not equals or name not in (*_PLACEHOLDERS, "format"):
+        allowed = "= ".join(_PLACEHOLDERS)
+        raise TopicError(f"{text!r}: behind the topic stand {allowed}= format=")
     return name, value

@@ -1,7 +1,8 @@
 """Payloads: the bytes of a message become readings, each validated by its type.
 
 A format is a function of the payload, its address and its arrival; `FORMATS` names them all. The
-content type decides which one reads a payload, then the topic's template, then the first byte.
+content type decides which one reads a payload, then the topic's template, then the first byte. A
+bare value is read only where the topic names its field.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from telemetry.payload.line import decode_line
 from telemetry.payload.native import decode_native, looks_native
 from telemetry.payload.senml import decode_senml, looks_senml
 from telemetry.payload.senml_xml import decode_senml_xml
+from telemetry.payload.value import decode_value
 from telemetry.reading import Address
 from telemetry.topics import FormatName
 
@@ -46,13 +48,16 @@ def decode(
     arrival_ms: int,
     content_type: str | None = None,
     template_format: FormatName | None = None,
+    field: str | None = None,
 ) -> Decoded:
     """Return the readings of a payload, and what of it was rejected.
 
     `address` is the one that stands beside the payload, as in a topic; None: the payload names its
-    own. `arrival_ms` stamps readings that carry no time. Raises PayloadError where nothing can be
-    read.
+    own. `arrival_ms` stamps readings that carry no time. `field` is the name of a bare value.
+    Raises PayloadError where nothing can be read.
     """
+    if field is not None:
+        return decode_value(payload, address, arrival_ms, field)
     chosen = _named(content_type) if content_type else None
     chosen = chosen or template_format or _recognised(payload)
     try:

@@ -63,6 +63,10 @@ def test_what_is_allowed_stands_behind_a_mistake() -> None:
         ("format = 'template'\ntemplate = '$hue'\n", "template: machine has no field hue"),
         ("topic = 'x/{device}'\n", "topic: 'x/{device}': names site not exactly once"),
         ("topic = 'x site=a device=b measurement=c'\n", "topic: without {device} the devices"),
+        (
+            "topic = '{device}/{field} site=a measurement=c format=value'\n",
+            "topic: a device sends whole readings",
+        ),
         ("measurements = ['weather']\n", "measurements: 'weather' is not one of machine's: mach"),
         ("devices = ['x']\n", "devices: count is there as well"),
         ("[groups.tls]\ncolour = 1\n", "tls.colour: not a known key"),

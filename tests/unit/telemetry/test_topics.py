@@ -30,6 +30,18 @@ def test_a_foreign_template_names_what_its_topics_lack() -> None:
     assert (foreign.address, foreign.format) == (Address("home", "lamp", "zigbee"), "flat")
 
 
+def test_a_template_of_bare_values_names_the_field_by_a_level_or_behind_it() -> None:
+    router = TopicRouter(
+        parse_templates(
+            "shellies/{device}/sensor/{field} site=home measurement=shelly format=value;"
+            "shellies/{device}/relay/0/power site=home measurement=shelly field=power format=value"
+        )
+    )
+
+    assert router.route("shellies/ht-1/sensor/battery").field == "battery"
+    assert router.route("shellies/plug-1/relay/0/power").field == "power"
+
+
 def test_a_template_is_subscribed_to_by_one_wildcard_a_placeholder() -> None:
     template = TopicTemplate.parse("tele/{device}/SENSOR site=home measurement=tasmota")
 
@@ -62,6 +74,10 @@ def test_a_topic_with_a_bad_name_is_refused_by_its_part(device: str) -> None:
         "telemetry/x{site}/{device}/{measurement}",
         "telemetry/{site}/{device}/{measurement} format=xml",
         "telemetry/{site}/{device}/{measurement} colour=red",
+        "telemetry/{site}/{device}/{measurement}/{field}",
+        "telemetry/{site}/{device}/{measurement} format=value",
+        "telemetry/{site}/{device}/{measurement}/{field} field=a format=value",
+        "telemetry/{site}/{device}/{measurement} field=a format=flat",
     ],
 )
 def test_a_template_that_cannot_work_is_refused_with_its_text(template: str) -> None:
