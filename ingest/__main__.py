@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ingest import quarantine_commands, spool_commands
+from ingest import folder_commands, quarantine_commands, spool_commands
 from ingest.commands import load_settings, run_or_fail
 from ingest.leaving import Departure
 from ingest.service import IngestService
@@ -18,6 +18,7 @@ application = typer.Typer(
 )
 application.add_typer(spool_commands.application, name="spool")
 application.add_typer(quarantine_commands.application, name="quarantine")
+application.add_typer(folder_commands.application, name="folder")
 application.command()(members)
 
 
@@ -47,7 +48,8 @@ def leave(
 ) -> None:
     """Leave for good: drain what the broker holds for an ingest that was stopped, end its session.
 
-    Its spool is stored, or handed on. Settings are those of the ingest that is to leave.
+    Its spool is stored, or handed on; what it had claimed in a shared folder is released.
+    Settings are those of the ingest that is to leave.
     """
     settings = load_settings(client_id=client_id)
     run_or_fail(_leave(settings, quiet_seconds, hand_to))

@@ -10,6 +10,7 @@ import typer
 import uvloop
 
 from ingest.settings import DEFAULT_DATA_DIR, IngestSettings
+from ingest.sources.folder.holding import FolderInUse
 from ingest.spool import SpoolInUse
 from telemetry import log
 from telemetry.settings import SettingError
@@ -32,7 +33,7 @@ def run_or_fail(work: Coroutine[Any, Any, Answer]) -> Answer:
     """Run a command's work; what is wrong is one line and exit code 2."""
     try:
         return uvloop.run(work)
-    except (SettingError, SpoolInUse, OSError) as error:
+    except (SettingError, SpoolInUse, FolderInUse, OSError) as error:
         fail(str(error))
     except TopicError as error:
         fail(f"INGEST_TOPICS: {error}")

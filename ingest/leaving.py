@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ingest.service import IngestService
+from ingest.sources.folder.claims_of_others import release
 
 _POLL_SECONDS = 0.05
 _SAY_SECONDS = 5.0
@@ -33,9 +34,11 @@ class Departure:
         """
         service = self._service
         async with service.working():
-            await self._drain_session()
+            if service.settings.mqtt:
+                await self._drain_session()
             await self._until(lambda: hand_to is not None or not service.tally.spooled, self._spool)
             await service.drain()
+        await self._release_claims()
         if hand_to is not None:
             moved = await asyncio.to_thread(service.spool.hand_on, hand_to)
             self._say(f"handed the spool to {hand_to}: {moved:,} readings")
@@ -57,6 +60,13 @@ class Departure:
             await asyncio.sleep(_POLL_SECONDS)
             await self._until(is_quiet, lambda: f"broker: {source.problem}")
         self._say(f"the session has ended; {sum(tally.received):,} readings came out of it")
+
+    async def _release_claims(self) -> None:
+        settings = self._service.settings
+        if settings.folder:
+            folder = Path(settings.folder)
+            files = await asyncio.to_thread(release, folder, settings.client_id)
+            self._say(f"released {files:,} claimed files in {folder}")
 
     def _spool(self) -> str:
         return f"{self._service.tally.spooled:,} readings are left in the spool"

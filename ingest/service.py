@@ -46,7 +46,7 @@ class IngestService:
     def __init__(
         self, settings: IngestSettings, *, leaving: bool = False, connected: bool = True
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self.tally = Tally(
             spool_budget_bytes=settings.spool_bytes,
             quarantine_budget_bytes=settings.quarantine_bytes,
@@ -91,8 +91,8 @@ class IngestService:
         """Run until `stop`, then finish what was begun. Raises SpoolInUse."""
         health = serve_health(
             "ingest",
-            self._settings.http_host,
-            self._settings.http_port,
+            self.settings.http_host,
+            self.settings.http_port,
             checks=self._checks(),
             samples=self._samples,
             routes={"/latency": self._latency_page},
@@ -140,7 +140,7 @@ class IngestService:
         for source in self.sources:
             source.pause()
         try:
-            async with asyncio.timeout(self._settings.stop_seconds):
+            async with asyncio.timeout(self.settings.stop_seconds):
                 await self.drain()
         except TimeoutError:
             held = self.tally.in_flight
@@ -154,12 +154,12 @@ class IngestService:
 
     async def _store_figures(self) -> None:
         while True:
-            await asyncio.sleep(self._settings.figures_interval_ms / 1000)
+            await asyncio.sleep(self.settings.figures_interval_ms / 1000)
             self.tally.quarantine_bytes = await asyncio.to_thread(self._quarantine.size)
             now_ms = time.time_ns() // 1_000_000
             values = as_values(self._samples())
             told_ms, self.tally.oldest_written_ms = self.tally.oldest_written_ms, None
-            own = Reading(OWN_SITE, self._settings.client_id, "denyut_ingest", now_ms, values)
+            own = Reading(OWN_SITE, self.settings.client_id, "denyut_ingest", now_ms, values)
             try:
                 # They are outside all counts, and the next ones tell the same.
                 await self._writer.write([own], give_up_at_s=time.monotonic())

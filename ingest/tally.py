@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ingest.sources import WAYS, WayName
+from ingest.sources.folder.shared_folder import PASSED_OVER, PassedOver
 from telemetry.latency import KINDS, PERCENTILES, Kind, Latencies
 from telemetry.metrics import Sample
 
@@ -58,6 +59,11 @@ class Tally:
     acknowledged_messages: int = 0
     duplicate_messages: int = 0
     quarantine_evicted: int = 0
+    folder_files: int = 0
+    folder_waiting_files: int = 0
+    folder_passed_over: dict[PassedOver, int] = field(
+        default_factory=lambda: dict.fromkeys(PASSED_OVER, 0)
+    )
 
     def note_written(self, times_ms: Iterable[int]) -> None:
         """Note how far back the readings that the store has confirmed reach."""
@@ -92,6 +98,7 @@ def samples(tally: Tally, latencies: Latencies) -> Iterator[Sample]:
     yield from _counters(tally)
     yield from _gauges(tally)
     yield from _session_counters(tally)
+    yield from _folder_samples(tally)
     yield from _latency_samples(latencies)
 
 
@@ -141,6 +148,15 @@ def _session_counters(tally: Tally) -> Iterator[Sample]:
     yield Sample(
         "duplicate_messages", tally.duplicate_messages, "QoS 2 messages sent again, passed over."
     )
+
+
+def _folder_samples(tally: Tally) -> Iterator[Sample]:
+    yield Sample("folder_files", tally.folder_files, "Shared files stored, and removed.")
+    about = "Shared files that waited when the folder was last looked at."
+    yield Sample("folder_waiting_files", tally.folder_waiting_files, about, kind="gauge")
+    for why, files in tally.folder_passed_over.items():
+        about = "What stood in the shared folder then and is not taken, by reason."
+        yield Sample("folder_passed_over_files", files, about, {"reason": why}, "gauge")
 
 
 def _latency_samples(latencies: Latencies) -> Iterator[Sample]:

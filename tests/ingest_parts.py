@@ -34,7 +34,7 @@ def reading(seq: int, *, time_ms: int) -> Reading:
 class Parts:
     """The parts of one process over the folder of an ingest, which another may have left."""
 
-    def __init__(self, folder: Path, **changed: object) -> None:
+    def __init__(self, folder: Path, /, **changed: object) -> None:
         self.settings = settings = IngestSettings.load(
             {},
             **{

@@ -3,6 +3,7 @@
 from ingest.intake import Intake
 from ingest.settings import IngestSettings
 from ingest.sources import Source
+from ingest.sources.folder.source import FolderSource
 from ingest.sources.mqtt.source import MqttSource
 from ingest.tally import Tally
 from telemetry.settings import SettingError
@@ -17,13 +18,15 @@ def open_sources(
     *,
     leaving: bool = False,
 ) -> list[Source]:
-    """Return the sources, not running yet; one that is `leaving` has the broker alone.
+    """Return the sources, not running yet; one that is `leaving` takes what is parked for it alone.
 
     Raises SettingError where none is switched on, or one cannot be as it is set.
     """
     sources: list[Source] = []
-    if settings.mqtt or leaving:
+    if settings.mqtt:
         sources.append(MqttSource(settings, router, intake, tally, leaving=leaving))
-    if not sources:
+    if settings.folder and not leaving:
+        sources.append(FolderSource(settings, intake, tally))
+    if not sources and not leaving:
         raise SettingError("INGEST_MQTT=false: and no other way in is switched on")
     return sources
