@@ -25,7 +25,7 @@ UNUSED   := --no-emit-package pbr --no-emit-package setuptools
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test check faults loadtest bench tools images deploy undeploy status scale leave rotate \
-        backup restore audit test-stack format lock docs dashboards screenshots clean mosquitto chromium curl
+        backup restore audit test-stack format lock docs dashboards screenshots clean mosquitto postgresql chromium curl
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,7 @@ demo: mosquitto $(RUNTIME) ## a fleet through the whole pipeline, and its delive
 run: mosquitto $(RUNTIME) ## the same until Ctrl-C, with the live page [DEVICES=100 QOS=mixed STORE=sqlite PORT=8080]
 	@$(BIN)/python -m stack run --devices $(DEVICES) --qos $(QOS) --store $(STORE) --port $(PORT)
 
-test: mosquitto chromium curl $(DEV) ## unit, integration and end-to-end tests [TESTS=path ARGS=...]
+test: mosquitto postgresql chromium curl $(DEV) ## unit, integration and end-to-end tests [TESTS=path ARGS=...]
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS) $(TESTS)
 
 check: $(DEV) ## format, lint, types, docs, then the tests
@@ -110,7 +110,7 @@ screenshots: mosquitto chromium $(DEV) ## take the pictures of the live page ane
 
 lock: $(LOCK) ## pin what setup.cfg asks for, with hashes [UPGRADE=1]
 	@$(COMPILE) -o requirements/runtime.txt setup.cfg requirements/build.in \
-		$(foreach service,$(SERVICES),--extra $(service)) --extra deploy --extra grafana
+		$(foreach service,$(SERVICES),--extra $(service)) --extra deploy --extra grafana --extra database
 	@$(foreach service,$(SERVICES),$(COMPILE) -o requirements/$(service).txt setup.cfg \
 		--extra $(service) $(UNUSED) -c requirements/runtime.txt &&) true
 	@$(COMPILE) -o requirements/dev.txt setup.cfg requirements/build.in \
@@ -121,7 +121,7 @@ clean: ## remove everything that was made here
 	@rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-mosquitto chromium curl:
+mosquitto postgresql chromium curl:
 	@$(INSTALL) $@
 
 $(RUNTIME): requirements/runtime.txt setup.cfg pyproject.toml stack/install.sh

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Brings what a command needs onto this machine:
-# install.sh runtime | dev | lock | mosquitto | chromium | curl | docker
+# install.sh runtime | dev | lock | mosquitto | postgresql | chromium | curl | docker
 #
 # Python packages go into .venv, from the lock and checked against its hashes. Programs come from
 # Debian's packages where we are root; else one line says what to install, with exit code 2.
@@ -43,6 +43,15 @@ need_mosquitto() {
     PATH=$PATH:/usr/sbin:/usr/local/sbin command -v mosquitto >/dev/null && return
     need mosquitto mosquitto
     if [ -d /run/systemd/system ]; then systemctl disable --quiet mosquitto; fi
+}
+
+# Debian keeps the server's programs apart from PATH, one folder a version.
+need_postgresql() {
+    for initdb in /usr/lib/postgresql/*/bin/initdb; do
+        [ -x "$initdb" ] && return
+    done
+    need initdb postgresql
+    if [ -d /run/systemd/system ]; then systemctl disable --quiet postgresql; fi
 }
 
 # An engine for tests, which start it themselves, and what makes images where no hub has them for us.
@@ -98,8 +107,9 @@ case "${1:-}" in
     runtime | dev) from_lock "$1" && install_project ;;
     lock) from_lock lock ;;
     mosquitto) need_mosquitto ;;
+    postgresql) need_postgresql ;;
     chromium) need chromium chromium ;;
     curl) need curl curl ;;
     docker) need_docker ;;
-    *) refuse "usage: $0 runtime | dev | lock | mosquitto | chromium | curl | docker" ;;
+    *) refuse "usage: $0 runtime | dev | lock | mosquitto | postgresql | chromium | curl | docker" ;;
 esac

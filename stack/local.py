@@ -27,6 +27,7 @@ from stack import StackError
 from stack.broker import Broker, BrokerTls
 from stack.influxdb import Influxd, set_up
 from stack.ports import PortReservation, reserve_port
+from stack.postgresql import Postgresql, postgresql_user
 from stack.process import GRACE_SECONDS, READY_SECONDS, ROOMS, Process
 from stack.services import Fleet, Place, Service
 from stack.workspace import Workspace
@@ -142,6 +143,20 @@ class LocalStack:
         set_up(server.url, kept, self._tokens)
         self.store_url = server.url
         return server
+
+    def start_postgresql(self) -> Postgresql:
+        """Start a PostgreSQL without databases of ours; `create_database` makes one."""
+        folder = self._workspace.subfolder("postgresql", owner=postgresql_user())
+        return self._start(
+            Postgresql(
+                folder,
+                HOST,
+                self._port(),
+                admin_password=secrets.token_urlsafe(_SECRET_BYTES),
+                environment=self._environment({}, {}),
+                log_path=self._log_path("postgresql"),
+            )
+        )
 
     def open_store(self, *, read_only: bool = True) -> Store:
         """Return the stack's store, as the API or as ingest has it."""
