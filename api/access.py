@@ -5,16 +5,16 @@ from pathlib import Path
 
 from flask import Request, current_app, request
 
-from api import key_file
 from api.cors import Origins
 from api.ends import on_end
 from api.figures import Figures
 from api.gates import KeyShares
-from api.key_file import KeyFile
-from api.keys import KeyEntry, Scope
 from api.openapi.declaration import declaration_of
 from api.problems import KeyWanted, NotAllowed
 from api.settings import ApiSettings
+from telemetry.keys import KeyEntry, Scope
+from telemetry.keys import file as key_file
+from telemetry.keys.file import KeyFile
 from telemetry.settings import SettingError
 
 # Where no key is asked for: what tells nothing of devices, and the page that asks for one.
@@ -85,14 +85,14 @@ class Access:
         entry = self._keys.keyring().entry(key) if key is not None else None
         if entry is None or "read" not in entry.scopes:
             return False
-        return not entry.is_limited or (device is not None and entry.may_see(device))
+        return not entry.is_limited or (device is not None and entry.covers(device))
 
     def _check_devices(self, entry: KeyEntry, scope: Scope) -> None:
         # A route over many devices would have to leave some out: such a key has no use of it yet.
         device = (request.view_args or {}).get("device")
         if device is None and request.blueprint in _BLUEPRINTS_BY_DEVICE:
             device = request.args.get("device")
-        if entry.is_limited and (device is None or not entry.may_see(device)):
+        if entry.is_limited and (device is None or not entry.covers(device)):
             self._figures.count_refusal("device")
             raise NotAllowed("This key is for other devices only, asked for one by one.", scope)
 

@@ -16,3 +16,6 @@ class Grant(Struct, frozen=True):
             device.startswith(one[:-1]) if one.endswith(_ANYTHING) else device == one
             for one in self.devices
         )
+
+
+EVERYTHING = Grant((_ANYTHING,))

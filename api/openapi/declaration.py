@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from api.keys import Scope
+from telemetry.keys import Scope
 
 JSON = "application/json"
 CSV = "text/csv"

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from api import key_file
-from api.keys import Scope, make_key
 from stack.broker import Broker
 from stack.local import LocalStack
 from stack.services import Service
+from telemetry.keys import Scope, make_key
+from telemetry.keys import file as key_file
 from tests.e2e.pages.browsing import LOWEST_CONTRAST, OpenPage, Scheme, tell_state
 
 UNKNOWN_KEY = "dnyt_0123456789ab_" + "0" * 64

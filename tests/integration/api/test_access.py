@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from flask import Flask, Response
 
-from api import key_file
 from api.access import check_settings
 from api.app import create_app
-from api.keys import Scope, make_key
 from api.openapi.declaration import TEXT, declares
 from api.room import EXTENSION, Room
 from api.settings import ApiSettings
 from api.status_board import StatusBoard
+from telemetry.keys import Scope, make_key
+from telemetry.keys import file as key_file
 from telemetry.settings import SettingError
 from telemetry.store import Store
 from telemetry.store.opening import open_store

@@ -22,9 +22,7 @@ from schemathesis.checks import CHECKS
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.failures import FailureGroup
 
-from api import key_file
 from api.app import create_app
-from api.keys import make_key
 from api.openapi.declaration import EVENTS, declares
 from api.openapi.document import document
 from api.settings import ApiSettings
@@ -32,6 +30,8 @@ from api.status_board import StatusBoard
 from api.wiring import RunningApi
 from stack.broker import Broker
 from stack.local import LocalStack
+from telemetry.keys import file as key_file
+from telemetry.keys import make_key
 from telemetry.settings import Secret
 from telemetry.store.opening import open_store
 from telemetry.store.settings import StoreSettings

@@ -10,10 +10,8 @@ import pytest
 from flask import Flask
 from msgspec import Struct
 
-from api import key_file
 from api.app import create_app
 from api.cursors import cursor_of
-from api.keys import make_key
 from api.openapi.declaration import EVENTS
 from api.openapi.document import Operation, operations
 from api.openapi.schemas import parameter_schemas
@@ -23,6 +21,8 @@ from api.settings import ApiSettings
 from api.status_board import StatusBoard
 from api.times import Duration
 from stack.local import LocalStack
+from telemetry.keys import file as key_file
+from telemetry.keys import make_key
 from telemetry.reading import Reading
 from telemetry.store import Position, Store
 from telemetry.store.opening import open_store

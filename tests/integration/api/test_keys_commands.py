@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from api import key_file
-from api.keys import Keyring, read_entries
 from stack.process import ROOMS
+from telemetry.keys import Keyring, read_entries
+from telemetry.keys import file as key_file
 
 Ended = subprocess.CompletedProcess[str]
 

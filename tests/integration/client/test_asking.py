@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from api import key_file
-from api.keys import Scope, make_key
 from stack.broker import Broker
 from stack.local import LocalStack
 from stack.services import Service
@@ -20,6 +18,8 @@ from telemetry.client import (
     NotFound,
     Unreachable,
 )
+from telemetry.keys import Scope, make_key
+from telemetry.keys import file as key_file
 from tests.integration.client.conftest import DEVICES, SECONDS, SETTINGS, START_MS
 
 START = datetime.fromtimestamp(START_MS / 1_000, UTC)

@@ -1,7 +1,8 @@
-"""API keys: how they look, what stands of them in a file, and what each may do.
+"""Keys: how they look, what stands of them in a file, and what each may do.
 
 A key is `dnyt_ID_SECRET`. The file holds a line of JSON for each, with a hash in place of the
-secret, so that who reads the file cannot ask the API with it.
+secret, so that who reads the file has no key. `read`, `command` and `admin` are for the API;
+`write` is for ingest.
 """
 
 import hashlib
@@ -9,15 +10,14 @@ import hmac
 import re
 import secrets
 from collections.abc import Iterable
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from telemetry.reading import Name
 
-Scope = Literal["read", "command", "admin"]
-SCOPES: tuple[Scope, ...] = get_args(Scope)
+Scope = Literal["read", "command", "admin", "write"]
 
 _ID_BYTES = 6
 _SECRET_BYTES = 32
@@ -53,7 +53,7 @@ class KeyEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Whether the key is for some devices only."""
         return self.devices is not UNSET
 
-    def may_see(self, device: str) -> bool:
+    def covers(self, device: str) -> bool:
         """Whether the key is for a device."""
         return self.devices is UNSET or any(_matches(one, device) for one in self.devices)
 

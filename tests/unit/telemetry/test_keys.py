@@ -3,7 +3,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.keys import KeyEntry, KeyEntryError, Keyring, Scope, entry_line, make_key, read_entries
+from telemetry.keys import (
+    KeyEntry,
+    KeyEntryError,
+    Keyring,
+    Scope,
+    entry_line,
+    make_key,
+    read_entries,
+)
 
 MADE = "2026-01-31T12:00:00Z"
 
@@ -73,7 +81,7 @@ def test_entries_are_read_as_they_were_written() -> None:
         (b"{", "line 1"),
         (b"\n\xff\n", "line 2"),
         (line(scopes=[]), "scopes"),
-        (line(scopes=["write"]), "write"),
+        (line(scopes=["delete"]), "delete"),
         (line(sha256="00"), "sha256"),
         (line(sha256=None), "sha256"),
         (line(id="a b"), "id"),
@@ -100,6 +108,6 @@ def test_a_key_may_be_limited_to_names_and_prefixes() -> None:
     limited = made(devices=["station-01", "hall-*"])[1]
     assert limited.is_limited
     asked = ["station-01", "station-011", "station-0", "hall-", "hall-7", "hal", "HALL-7"]
-    assert [one for one in asked if limited.may_see(one)] == ["station-01", "hall-", "hall-7"]
+    assert [one for one in asked if limited.covers(one)] == ["station-01", "hall-", "hall-7"]
     assert not made()[1].is_limited
-    assert made()[1].may_see("anything")
+    assert made()[1].covers("anything")

@@ -1,12 +1,12 @@
-"""The file of API keys: read, noticed when it changes, added to and taken from."""
+"""A file of keys: read, noticed when it changes, added to and taken from."""
 
 import os
 import threading
 from contextlib import suppress
 from pathlib import Path
 
-from api.keys import KeyEntry, KeyEntryError, Keyring, entry_line, read_entries
 from telemetry import log
+from telemetry.keys import KeyEntry, KeyEntryError, Keyring, entry_line, read_entries
 from telemetry.settings import SettingError
 
 _log = log.get(__name__)
@@ -94,14 +94,14 @@ class KeyFile:
             self._complain(str(error))
         else:
             self._trouble = ""
-            _log.info("API keys read", keys=len(self._keyring))
+            _log.info("keys read", keys=len(self._keyring))
         # Of before it was read: what was written meanwhile is a further change.
         self._seen = signature
 
     def _complain(self, trouble: str) -> None:
         if trouble != self._trouble:
             self._trouble = trouble
-            _log.error("API keys stay as they were", reason=trouble)
+            _log.error("keys stay as they were", reason=trouble)
 
 
 def _signature(path: Path) -> _Signature:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from api import key_file
-from api.key_file import KeyFile
-from api.keys import KeyEntry, entry_line, make_key
+from telemetry.keys import KeyEntry, entry_line, make_key
+from telemetry.keys import file as key_file
+from telemetry.keys.file import KeyFile
 from telemetry.settings import SettingError
 
 
