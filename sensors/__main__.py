@@ -20,7 +20,7 @@ from sensors.report import Report, report_table, write_report
 from sensors.service import FleetRun
 from sensors.settings import SensorsSettings
 from sensors.ways.checking import check_fleet, check_settings
-from sensors.ways.kinds import WayName
+from sensors.ways.kinds import WAYS, WayName
 from telemetry import log
 from telemetry.descriptors import TooFewDescriptors, allow_connections
 from telemetry.settings import SettingError
@@ -86,7 +86,7 @@ def run(
             made = msgspec.structs.replace(made, run=run_plan)
         check_fleet(made, settings.via)
         _check_client_id(made, settings)
-        allow_connections(len(made.devices) + 1)
+        allow_connections(len(made.devices) + 1 if WAYS[settings.via].by_device else 1)
         log.configure("sensors", settings)
         result = uvloop.run(_run(made, settings, duration))
         if report is not None:

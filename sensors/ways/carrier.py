@@ -16,7 +16,7 @@ from sensors.backoff import Backoff, wait_seconds
 from sensors.counters import Counters
 from sensors.message import Message
 from sensors.ways.channel import Answer, Channel, Rejection
-from sensors.ways.failures import ConnectFailed, NotNow, WayFailure
+from sensors.ways.failures import ConnectFailed, NotNow, Refused, WayFailure
 from telemetry.rarelog import RareLog
 
 _CLOSE_SECONDS = 2.0
@@ -55,6 +55,10 @@ class Owner(Protocol):
 
     def rejected(self, parcel: Parcel, rejections: Sequence[Rejection]) -> None:
         """Learn that a message is safe, with some of it in quarantine."""
+        ...
+
+    def refused(self, parcel: Parcel, why: str) -> None:
+        """Learn that a message is never taken."""
         ...
 
     def returned(self, parcels: Sequence[Parcel]) -> None:
@@ -271,8 +275,12 @@ class Carrier:
         self._batches.discard(batch)
         failure = None if batch.cancelled() else batch.exception()
         if batch.cancelled() or failure is not None:
-            self._give_back(parcels)
+            if isinstance(failure, Refused):
+                refused = parcels.pop(failure.payload)
+                refused.owner.refused(refused, str(failure))
+            # Before they are back: nothing must leave on a connection that failed.
             self._fail(failure, len(parcels))
+            self._give_back(parcels)
         else:
             self._refusals = 0
             self._settle(parcels, batch.result())
@@ -289,7 +297,7 @@ class Carrier:
         elif isinstance(failure, ConnectFailed):
             self._failed(failure)
             self._lose(str(failure))
-        elif failure is not None:
+        elif failure is not None and not isinstance(failure, Refused):
             self._lose(str(failure) or repr(failure))
 
     @staticmethod

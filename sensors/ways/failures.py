@@ -3,10 +3,14 @@
 WayFailure
 ├── ConnectFailed: no connection came about
 ├── ConnectionLost: what was sent has no answer, and will have none
-└── NotNow: the other side takes nothing for now
+├── NotNow: the other side takes nothing for now
+└── Refused: the other side never takes one of what was sent
 """
 
+import ssl
 from typing import Literal
+
+from telemetry import tls
 
 FailureReason = Literal["unreachable", "refused", "timeout", "untrusted"]
 
@@ -36,3 +40,23 @@ class NotNow(WayFailure):
     def __init__(self, detail: str, after_seconds: float | None = None) -> None:
         super().__init__(detail)
         self.after_seconds = after_seconds
+
+
+class Refused(WayFailure):
+    """Raised when one payload of a batch is never taken; the others are sent again."""
+
+    def __init__(self, detail: str, payload: int) -> None:
+        super().__init__(detail)
+        self.payload = payload
+
+
+def no_connection(error: OSError) -> ConnectFailed:
+    """Return why a connection did not come about, out of what the system says."""
+    if isinstance(error, ssl.SSLError):
+        return ConnectFailed(tls.verdict(error), tls.in_words(error))
+    reason: FailureReason = "unreachable"
+    if isinstance(error, TimeoutError):
+        reason = "timeout"
+    elif isinstance(error, PermissionError):
+        reason = "refused"
+    return ConnectFailed(reason, error.strerror or str(error))

@@ -20,10 +20,26 @@ def open_way(fleet: Fleet, settings: SensorsSettings, counters: Counters, log: R
         from sensors.ways.mqtt.way import MqttWay
 
         return MqttWay(fleet, settings)
+    if settings.via in ("udp", "unixgram"):
+        from sensors.ways.datagrams import DatagramWay
+
+        return DatagramWay(settings, counters, log)
     make = _CHANNELS[settings.via](settings)
     if WAYS[settings.via].by_device:
         return DeviceChannels(make, settings)
     return ProcessChannel(make, settings, counters, log)
 
 
-_CHANNELS: dict[WayName, Callable[[SensorsSettings], MakeChannel]] = {}
+def _tcp(settings: SensorsSettings) -> MakeChannel:
+    from sensors.ways.streams import tcp_channel
+
+    return tcp_channel(settings)
+
+
+def _unix(settings: SensorsSettings) -> MakeChannel:
+    from sensors.ways.streams import unix_channel
+
+    return unix_channel(settings)
+
+
+_CHANNELS: dict[WayName, Callable[[SensorsSettings], MakeChannel]] = {"tcp": _tcp, "unix": _unix}

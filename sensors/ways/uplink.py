@@ -136,6 +136,11 @@ class ChannelUplink:
             reasons[seqs[one.reading]] = one.reason
         self._accounting.partly_refused(message, reasons)
 
+    def refused(self, parcel: Parcel, why: str) -> None:
+        """Let go of a message that is never taken."""
+        self._outbox.answered(parcel.number, Outcome.REFUSED, _ANY_TIME_S)
+        self._accounting.refused(parcel.message, why)
+
     def returned(self, parcels: Sequence[Parcel]) -> None:
         """Let messages wait again; at QoS 0 they had their one chance."""
         if self._unsent is None:

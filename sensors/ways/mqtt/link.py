@@ -1,7 +1,6 @@
 """One MQTT 5 connection through paho, read and written by the event loop, without a thread."""
 
 import asyncio
-import ssl
 import time
 from concurrent.futures import Executor
 from functools import partial
@@ -11,10 +10,9 @@ from paho.mqtt import client as paho
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from sensors.ways.failures import ConnectFailed, FailureReason
+from sensors.ways.failures import ConnectFailed, no_connection
 from sensors.ways.mqtt.client import Client, Connect, OnAnswer, OnCommand, make_client
 from sensors.ways.mqtt.manner import USUAL, Manner
-from telemetry import tls
 
 IN_FLIGHT = 20
 """Mosquitto's own limit; a QoS 2 publisher beyond it loses readings to 2.0.11, uncounted."""
@@ -83,7 +81,7 @@ class Link:
         try:
             await loop.run_in_executor(executor, dial)
         except OSError as error:
-            raise _failure(error) from error
+            raise no_connection(error) from error
         link = cls(client, loop, connect.keepalive_seconds, manner)
         await link._handshake(connect.timeout_seconds)
         return link
@@ -209,7 +207,7 @@ class Link:
             self.lost.set_result(why)
         if not self._accepted.done():
             error = self._client.tls_error
-            failed = ConnectFailed("unreachable", why) if error is None else _failure(error)
+            failed = ConnectFailed("unreachable", why) if error is None else no_connection(error)
             self._accepted.set_exception(failed)
             # Read here, so that one that nobody awaits any more is no warning.
             self._accepted.exception()
@@ -251,13 +249,6 @@ class Link:
         self._loop.remove_reader(socket.fileno())
         self._loop.remove_writer(socket.fileno())
         self._writing = False
-
-
-def _failure(error: OSError) -> ConnectFailed:
-    if isinstance(error, ssl.SSLError):
-        return ConnectFailed(tls.verdict(error), tls.in_words(error))
-    reason: FailureReason = "timeout" if isinstance(error, TimeoutError) else "unreachable"
-    return ConnectFailed(reason, error.strerror or str(error))
 
 
 def _length_bytes(length: int) -> int:

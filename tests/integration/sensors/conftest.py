@@ -1,10 +1,9 @@
 """Devices before a real Mosquitto, and somebody who listens to them."""
 
-import asyncio
 import ssl
 from array import array
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Protocol
 
@@ -18,17 +17,13 @@ from broker import access
 from sensors.counters import Counters
 from sensors.fleetfile import QoS
 from sensors.keeping import Keeping
-from sensors.ledgers import NoLedger
-from sensors.message import Message
-from sensors.uplink import Sender as Identity
-from sensors.uplink import Shared, Status, Uplink
+from sensors.uplink import Sender, Status
 from sensors.ways.mqtt.dialler import Broker as BrokerAddress
 from sensors.ways.mqtt.dialler import Dialler
 from sensors.ways.mqtt.uplink import MqttUplink
 from stack.broker import Broker
-from telemetry import log
-from telemetry.rarelog import RareLog
 from tests.eventually import eventually
+from tests.uplinks import Noted, Publisher, in_background, shared
 
 
 class Listener:
@@ -92,49 +87,6 @@ def listen(broker: Broker) -> Iterator[Callable[..., Listener]]:
         listener.close()
 
 
-class Noted(NoLedger):
-    """Keeps in memory what a ledger would be told."""
-
-    def __init__(self) -> None:
-        self.acknowledged_seqs: list[int] = []
-        self.refused_seqs: list[int] = []
-        self.dropped_seqs: list[int] = []
-
-    def acknowledged(self, session: int, seq: int) -> None:  # noqa: ARG002
-        self.acknowledged_seqs.append(seq)
-
-    def refused(self, session: int, seq: int) -> None:  # noqa: ARG002
-        self.refused_seqs.append(seq)
-
-    def dropped(self, session: int, seq: int) -> None:  # noqa: ARG002
-        self.dropped_seqs.append(seq)
-
-
-class Sender:
-    """One uplink in this process, and what it was told."""
-
-    def __init__(
-        self, uplink: Uplink, counters: Counters, noted: Noted, keeping: Keeping | None
-    ) -> None:
-        self.uplink = uplink
-        self.counters = counters
-        self.acknowledged = noted.acknowledged_seqs
-        self.refused = noted.refused_seqs
-        self.dropped = noted.dropped_seqs
-        self.topic = "telemetry/home/a/m"
-        self._keeping = keeping
-        self._seq = 0
-
-    def publish(self, *, topic: str | None = None, payload: bytes = b'{"x": 1}') -> int:
-        seq = self._seq
-        self._seq += 1
-        message = Message(seq, 0, 0, "m", (topic or self.topic).encode(), payload, 0, seq)
-        if self._keeping is not None:
-            self._keeping.write([(1, message)], self.uplink.forget)
-        self.uplink.publish(message)
-        return seq
-
-
 class StartSender(Protocol):
     async def __call__(
         self,
@@ -148,7 +100,7 @@ class StartSender(Protocol):
         timeout_seconds: float = 2.0,
         keeping: Keeping | None = None,
         tls: ssl.SSLContext | None = None,
-    ) -> Sender: ...
+    ) -> Publisher: ...
 
 
 @pytest.fixture
@@ -167,30 +119,21 @@ async def start_sender() -> AsyncIterator[StartSender]:
             timeout_seconds: float = 2.0,
             keeping: Keeping | None = None,
             tls: ssl.SSLContext | None = None,
-        ) -> Sender:
+        ) -> Publisher:
             counters, noted = Counters(), Noted()
             address = BrokerAddress("127.0.0.1", port, keepalive_seconds, timeout_seconds, tls)
             dialler = Dialler(address, 4)
             running.callback(dialler.shut)
-            await running.enter_async_context(_in_background(dialler.keep_alive()))
-            shared = Shared(counters, RareLog(log.get("test")), noted, outbox_readings, keeping)
-            identity = Identity("a", "home", qos, status=status)
-            uplink = MqttUplink(identity, password, dialler, shared)
+            await running.enter_async_context(in_background(dialler.keep_alive()))
+            device = Sender("a", "home", qos, status=status)
+            of_device = shared(counters, noted, outbox_readings, keeping)
+            uplink = MqttUplink(device, password, dialler, of_device)
             if keeping is not None:
                 uplink.take_over(keeping.left().get("a", array("Q")))
-            await running.enter_async_context(_in_background(uplink.keep_connected()))
-            return Sender(uplink, counters, noted, keeping)
+            await running.enter_async_context(in_background(uplink.keep_connected()))
+            return Publisher(uplink, counters, noted, keeping)
 
         yield start
-
-
-@asynccontextmanager
-async def _in_background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    task = asyncio.create_task(work)
-    yield
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from telemetry.rarelog import RareLog
 from telemetry.reading import Reading
 from tests.eventually import eventually, eventually_async
 from tests.integration.sensors.answers import QOS_1_PUBLISH, answer, published_id, published_payload
-from tests.integration.sensors.conftest import Listener, Sender, StartSender
+from tests.integration.sensors.conftest import Listener, StartSender
 from tests.integration.sensors.test_fleet_run import (
     acknowledged,
     metric,
@@ -33,6 +33,7 @@ from tests.integration.sensors.test_fleet_run import (
     sessions,
 )
 from tests.scripted_broker import PINGREQ, PUBACK, ScriptedBroker, scripted_broker
+from tests.uplinks import Publisher
 
 DEVICES = 12
 
@@ -116,7 +117,7 @@ def open_keeping(folder: Path, boot_ms: int) -> Keeping:
     return Keeping(journal, boot_ms, NoLedger(), Counters(), RareLog(log.get("test")))
 
 
-def publish(sender: Sender, boot_ms: int, count: int) -> None:
+def publish(sender: Publisher, boot_ms: int, count: int) -> None:
     for seq in range(count):
         reading = Reading("home", "a", "m", boot_ms + seq, {"x": 1.0}, boot_ms, seq)
         sender.publish(payload=encode_native(reading))
