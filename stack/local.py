@@ -12,7 +12,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,7 @@ from stack.ports import PortReservation, reserve_port
 from stack.postgresql import Postgresql, postgresql_user
 from stack.process import GRACE_SECONDS, READY_SECONDS, ROOMS, Process
 from stack.services import Fleet, Place, Service
+from stack.ways import Way
 from stack.workspace import Workspace
 from telemetry.store import Store
 from telemetry.store.opening import open_store
@@ -199,19 +200,27 @@ class LocalStack:
         client_id: str = "ingest-1",
         *,
         broker: Broker | None = None,
+        ways: Iterable[Way] = (),
         settings: Mapping[str, str] = _NO_SETTINGS,
         module: str = "ingest",
         ready_seconds: float = READY_SECONDS,
     ) -> Service:
         """Start an ingest service; several need client ids of their own.
 
-        `module` is what runs, so that a self-test can start one that breaks its promise.
+        Where there is no broker it takes readings by the given `ways` alone. `module` is what runs,
+        so that a self-test can start one that breaks its promise.
         """
         told = {
             **self._store("ingest"),
             "DATA_DIR": str(self._folder(client_id)),
-            **self._mqtt(access.INGEST, client_id, broker),
+            "CLIENT_ID": client_id,
         }
+        if broker or self._brokers:
+            told |= self._mqtt(access.INGEST, client_id, broker)
+        else:
+            told["MQTT"] = "false"
+        for way in ways:
+            told |= way.ingest
         service = Service([module], self._place("INGEST", client_id, told, settings))
         return self._start(service, ready_seconds)
 
@@ -240,26 +249,28 @@ class LocalStack:
         duration_seconds: float | None = None,
         client_id: str = "sensors-1",
         broker: Broker | None = None,
+        way: Way | None = None,
         settings: Mapping[str, str] = _NO_SETTINGS,
     ) -> Fleet:
         """Let a fleet's devices into the broker and start them; without a duration until stopped.
 
-        `fleet` is a path, or the name of a fleet that comes with the sensors.
+        `fleet` is a path, or the name of a fleet that comes with the sensors. By another `way` it
+        needs no broker.
         """
-        broker = broker or self._first_broker()
-        # The process publishes its own figures as a device of its client id's name.
-        broker.admit([*self.device_names(fleet, devices), client_id])
         report = self._folder("reports") / f"{client_id}.json"
         arguments = [*_fleet_arguments("run", fleet, devices), "--qos", qos]
         arguments += ["--report", str(report)]
         if duration_seconds is not None:
             arguments += ["--duration", str(duration_seconds)]
-        told = {
-            **_address(broker),
-            "FLEET_KEY_FILE": str(self._secret_files["fleet-key"]),
-            "CLIENT_ID": client_id,
-            "LEDGER_DIR": str(self.ledger_folder),
-        }
+        told = {"CLIENT_ID": client_id, "LEDGER_DIR": str(self.ledger_folder)}
+        if way is None:
+            broker = broker or self._first_broker()
+            # The process publishes its own figures as a device of its client id's name.
+            broker.admit([*self.device_names(fleet, devices), client_id])
+            told |= _address(broker)
+            told["FLEET_KEY_FILE"] = str(self._secret_files["fleet-key"])
+        else:
+            told |= {"VIA": way.name, **way.sensors}
         place = self._place("SENSORS", client_id, told, settings)
         return self._start(Fleet(arguments, place, report))
 

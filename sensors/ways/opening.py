@@ -42,4 +42,14 @@ def _unix(settings: SensorsSettings) -> MakeChannel:
     return unix_channel(settings)
 
 
-_CHANNELS: dict[WayName, Callable[[SensorsSettings], MakeChannel]] = {"tcp": _tcp, "unix": _unix}
+def _folder(settings: SensorsSettings) -> MakeChannel:
+    from sensors.ways.folder import folder_channel
+
+    return folder_channel(settings)
+
+
+_CHANNELS: dict[WayName, Callable[[SensorsSettings], MakeChannel]] = {
+    "tcp": _tcp,
+    "unix": _unix,
+    "folder": _folder,
+}

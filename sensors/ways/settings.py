@@ -28,6 +28,14 @@ class WaysSettings(Settings, frozen=True, kw_only=True):
     folder: Annotated[
         str | None, Meta(description="the folder out of which ingest takes files")
     ] = None
+    folder_files: Annotated[
+        int,
+        Meta(ge=1, le=100_000, description="so many files wait there before none is added"),
+    ] = 1_000
+    folder_bytes: Annotated[
+        int,
+        Meta(ge=1_000_000, description="so many bytes wait there before no file is added"),
+    ] = 1_000_000_000
     database_url: Annotated[
         Secret | None,
         Meta(description="the database that has ingest's inbox, as SQLAlchemy names it"),
