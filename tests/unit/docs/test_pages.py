@@ -16,7 +16,7 @@ def test_each_setting_stands_in_the_reference() -> None:
 
 
 def test_a_secret_is_shown_as_a_file() -> None:
-    assert "| `SENSORS_FLEET_KEY_FILE` | a file that holds the secret | must be set |" in (
+    assert "| `BROKER_FLEET_KEY_FILE` | a file that holds the secret | must be set |" in (
         reference.page()
     )
 
