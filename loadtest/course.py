@@ -26,7 +26,6 @@ from locust.runners import (
     Runner,
     WorkerRunner,
 )
-from locust.stats import StatsEntry
 from msgspec import Struct
 
 from loadtest.asking import Asker
@@ -39,14 +38,14 @@ from loadtest.objectives import (
     SHIPPED,
     Judged,
     Measured,
-    Operation,
     judge,
     judge_limit,
     read_objectives,
 )
 from loadtest.pace import Tally, rate_percent
 from loadtest.settings import LoadtestSettings
-from loadtest.verdict import print_verdict, write_verdict
+from loadtest.verdict import print_operations, print_verdict, write_verdict
+from loadtest.window import operations
 from telemetry.ledger import read_ledger
 
 _MET, _MISSED = 0, 1
@@ -58,7 +57,7 @@ _NEVER_SECONDS, _LAST_TABLE_SECONDS = 86_400, 1.1
 class Report(Struct):
     """What a process has to say of its part; `audited` is None until it has ended."""
 
-    pace: dict[str, tuple[float, int]]
+    pace: dict[str, tuple[float, float]]
     audited: Counted | None = None
 
 
@@ -168,21 +167,23 @@ class Course:
             return  # a page on which nobody began a run
         if _is_under_way(environment):
             _stop(runner)
-        judged = self._judged(environment)
+        measured = self._measured(environment)
+        judged = self._judged(environment, measured)
         folder = Path(self._settings.results_dir)
         write_verdict(judged, folder)
         now_ms = time.time_ns() // 1_000_000
         stages = environment.shape_class.stages if isinstance(environment.shape_class, Load) else []
         marks = [run_mark(judged, self._began_ms, now_ms), *stage_marks(stages, now_ms)]
         write_marks(marks, folder)
+        print_operations(measured)
         print_verdict(judged, folder)
         environment.process_exit_code = _MET if all(one.met for one in judged) else _MISSED
         # Locust closes its tables and goes on writing to them while its workers end.
         locust.stats.CSV_STATS_INTERVAL_SEC = _NEVER_SECONDS
         gevent.sleep(_LAST_TABLE_SECONDS)
 
-    def _judged(self, environment: Environment) -> list[Judged]:
-        told, measured = self._settings, self._measured(environment)
+    def _judged(self, environment: Environment, measured: Measured) -> list[Judged]:
+        told = self._settings
         if isinstance(environment.shape_class, LimitLoad):
             # Its objectives are missed on purpose: what counts is where.
             knee = environment.shape_class.search.held
@@ -198,7 +199,7 @@ class Course:
         if counted.why:
             _say(f"the audit is void: {counted.why}")
         return Measured(
-            [_operation(entry) for entry in environment.stats.entries.values()],
+            operations(environment.stats),
             self._rate(),
             self._ended_s - self._began_s,
             None if counted.why else counted.lost,
@@ -250,13 +251,6 @@ def _stop(runner: Runner | None) -> None:
         runner.stop(send_stop_to_client=False)
     elif runner is not None:
         runner.stop()
-
-
-def _operation(entry: StatsEntry) -> Operation:
-    percentile = entry.get_response_time_percentile
-    return Operation(
-        entry.name, entry.num_requests, entry.num_failures, percentile(0.95), percentile(0.99)
-    )
 
 
 def _say(text: str) -> None:

@@ -12,7 +12,8 @@ from msgspec import Struct
 from loadtest.asking import Asker, api_context
 from loadtest.devices import Devices
 from loadtest.pace import Tally
-from loadtest.publishers import Failed, Publisher, equip
+from loadtest.publishers import Publisher, equip
+from loadtest.rows import END_TO_END, fire, ms_since
 from loadtest.settings import LoadtestSettings
 
 _LOOK_SECONDS = 0.02
@@ -62,14 +63,8 @@ class Freshness(Publisher):
             if word is None:
                 break
             gevent.sleep(_LOOK_SECONDS)
-        self.environment.events.request.fire(
-            request_type="END",
-            name="freshness",
-            response_time=(time.perf_counter() - began_s) * 1_000,
-            response_length=0,
-            exception=Failed(f"{missing}: {word}") if word else None,
-            context={},
-        )
+        why = f"{missing}: {word}" if word else None
+        fire(self.environment, END_TO_END, "freshness", ms_since(began_s), why=why)
         return True
 
     def _lacks(self, time_ms: int) -> str | None:

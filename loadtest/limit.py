@@ -13,7 +13,7 @@ from loadtest.settings import LoadtestSettings
 from loadtest.window import Window
 
 FILE = "limit.json"
-_SETTLE_SECONDS = 3.0
+_MOST_SETTLE_SECONDS = 3.0
 _RECOVERED_SECONDS = 3.0
 _MOST_RECOVERY_SECONDS = 60.0
 _FIRST_SHARE = 0.1
@@ -39,8 +39,9 @@ class LimitLoad(Load):
 
     def tick(self) -> Tick | None:
         """Go on with the step at hand, or begin the next."""
+        told = self.settings
         if self.is_cut_short or self._users is None:
-            write_steps(self.search, self.settings)
+            write_steps(self.search, told)
             return None
         if self._recovering is not None:
             self._look_for_recovery()
@@ -48,7 +49,7 @@ class LimitLoad(Load):
             self._look_for_end(self._users)
         elif self._settling is None:
             self._settling = self._window()
-        elif self._settling.seconds >= _SETTLE_SECONDS:
+        elif self._settling.seconds >= min(_MOST_SETTLE_SECONDS, told.limit_step_seconds / 2):
             self._settling, self._measuring = None, self._window()
         return self._wanted()
 
@@ -78,7 +79,7 @@ class LimitLoad(Load):
         if self._recovery.seconds < _RECOVERED_SECONDS:
             return
         fresh = [one for one in self._recovery.operations() if one.name == _FRESHNESS]
-        is_late = any(one.requests and one.p99_ms > self._fresh_ms / 2 for one in fresh)
+        is_late = any((one.p99_ms or 0.0) > self._fresh_ms / 2 for one in fresh)
         is_silent = bool(self.settings.freshness) and not any(one.requests for one in fresh)
         if (is_late or is_silent) and self._recovering.seconds < _MOST_RECOVERY_SECONDS:
             self._recovery = self._window()
@@ -108,7 +109,9 @@ class LimitLoad(Load):
         return Step(users, not missed, done / window.seconds, "; ".join(missed))
 
     def _is_moved(self, operation: Operation) -> bool:
-        return operation.name.startswith("publish:") or not self.settings.publishers
+        if self.settings.publishers:
+            return operation.name.startswith("publish:")
+        return operation.users == "readers"
 
     def _window(self) -> Window:
         assert self.runner is not None

@@ -18,6 +18,7 @@ from telemetry.private_files import write_private
 # Less than one process of Locust's and one ingest make on two cores, so that it can be held.
 USUAL = {
     "LOADTEST_READERS": "20",
+    "LOADTEST_STREAMS": "4",
     "LOADTEST_PUBLISHERS": "60",
     "LOADTEST_FRESHNESS": "2",
 }

@@ -12,18 +12,25 @@ from loadtest.load import Load, load_class
 from loadtest.publishers import publisher_class
 from loadtest.readers import reader_class
 from loadtest.settings import LoadtestSettings
+from loadtest.streams import listener_class
 
 _settings = LoadtestSettings.load()
 _devices = Devices(Path(_settings.results_dir))
 
 HttpReader = reader_class(_settings)
+StreamListener = listener_class(_settings)
 MqttPublisher = publisher_class(_settings, _devices)
 FreshnessUser = freshness_class(_settings, _devices)
 ChosenLoad = load_class(LimitLoad if _settings.shape == "limit" else Load, _settings)
-if _settings.shape == "limit" and _settings.publishers:
-    # As many as ever, while publishers become more and fewer.
-    HttpReader.fixed_count, FreshnessUser.fixed_count = _settings.readers, _settings.freshness
+if _settings.shape == "limit":
+    # As many as ever, while those that make the load become more and fewer.
+    StreamListener.fixed_count = _settings.streams
+    FreshnessUser.fixed_count = _settings.freshness
+    HttpReader.fixed_count = _settings.readers if _settings.publishers else 0
 
-Course(
-    _settings, {"readers": HttpReader.tally, "publishers": MqttPublisher.tally}, _devices
-).listen(events)
+_tallies = {
+    "readers": HttpReader.tally,
+    "streams": StreamListener.tally,
+    "publishers": MqttPublisher.tally,
+}
+Course(_settings, _tallies, _devices).listen(events)

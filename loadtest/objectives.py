@@ -17,7 +17,7 @@ Milliseconds = Annotated[float, Meta(gt=0)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
 
 
-Users = Literal["readers", "publishers", "freshness"]
+Users = Literal["readers", "streams", "publishers", "freshness"]
 
 
 class Objective(Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,7 +25,7 @@ class Objective(Struct, frozen=True, forbid_unknown_fields=True):
 
     operation: Annotated[str, Meta(min_length=1)]
     users: Users | None = None
-    """By whom it is done: where there are none of them, the objective does not apply."""
+    """By whom it is done; where there are none of them, the objective does not apply."""
     p95_ms: Milliseconds | None = None
     p99_ms: Milliseconds | None = None
     failure_percent: Percent | None = None
@@ -49,13 +49,15 @@ class Objectives(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Operation(Struct, frozen=True):
-    """What was measured of one operation."""
+    """What was measured of one operation; None where it is counted alone."""
 
     name: str
+    users: Users
     requests: int
     failures: int
-    p95_ms: float
-    p99_ms: float
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
 
 
 class Measured(Struct, frozen=True):
@@ -136,11 +138,16 @@ def _at_most(name: str, target: float, result: float | None) -> Judged:
 
 
 def _judged(objective: Objective, measured: Measured) -> Iterator[Judged]:
-    found = [one for one in measured.operations if fnmatchcase(one.name, objective.operation)]
+    found = [
+        one
+        for one in measured.operations
+        if fnmatchcase(one.name, objective.operation) and objective.users in (None, one.users)
+    ]
     results = _results([one for one in found if one.requests])
     for what, target in _limits(objective).items():
         if target is not None:
             name = "all" if objective.operation == "*" else objective.operation
+            name += f" of {objective.users}" if name == "all" and objective.users else ""
             yield _at_most(f"{name} {what}", target, results.get(what))
 
 
@@ -150,17 +157,21 @@ def _limits(objective: Objective) -> Mapping[str, float | None]:
     return limits
 
 
-def _results(found: Iterable[Operation]) -> dict[str, float]:
+def _results(found: Iterable[Operation]) -> dict[str, float | None]:
     """Return what all the operations that an objective is for kept to: the worst of each."""
     operations = list(found)
     if not operations:
         return {}
     requests = sum(one.requests for one in operations)
     return {
-        "p95_ms": max(one.p95_ms for one in operations),
-        "p99_ms": max(one.p99_ms for one in operations),
+        "p95_ms": _worst(one.p95_ms for one in operations),
+        "p99_ms": _worst(one.p99_ms for one in operations),
         "failure_percent": 100 * sum(one.failures for one in operations) / requests,
     }
+
+
+def _worst(times_ms: Iterable[float | None]) -> float | None:
+    return max((ms for ms in times_ms if ms is not None), default=None)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -41,7 +41,7 @@ class Tally:
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self.clock = clock
-        self.done = 0
+        self.done = 0.0
         self._ended_due = 0.0
         self._running: set[Pace] = set()
 
@@ -50,6 +50,11 @@ class Tally:
         """How many operations were due by now."""
         now = self.clock()
         return self._ended_due + sum(pace.due(now) for pace in self._running)
+
+    def count(self, *, due: float, done: float) -> None:
+        """Count what has no pace, once it is over."""
+        self._ended_due += due
+        self.done += done
 
     def begin(self, pace: Pace) -> None:
         """Count a user's operations from now on."""
@@ -62,6 +67,6 @@ class Tally:
             self._ended_due += pace.due(self.clock())
 
 
-def rate_percent(due: float, done: int) -> float | None:
+def rate_percent(due: float, done: float) -> float | None:
     """Return which part of what was due was done, None where nothing was."""
     return min(100.0, 100.0 * done / due) if due >= 1 else None

@@ -38,8 +38,12 @@ def check_settings(settings: LoadtestSettings) -> None:
     """Raise LoadtestError or SettingError where settings do not go together, or a file is wrong."""
     if not settings.users:
         raise LoadtestError(
-            "LOADTEST_READERS, LOADTEST_PUBLISHERS and LOADTEST_FRESHNESS are 0: "
+            "LOADTEST_READERS, LOADTEST_STREAMS, LOADTEST_PUBLISHERS and LOADTEST_FRESHNESS are 0: "
             "there is nobody to make any load"
+        )
+    if settings.shape == "limit" and not settings.publishers + settings.readers:
+        raise LoadtestError(
+            "LOADTEST_SHAPE='limit' raises LOADTEST_PUBLISHERS or LOADTEST_READERS, and both are 0"
         )
     if settings.publishers + settings.freshness and settings.fleet_key is None:
         raise LoadtestError(

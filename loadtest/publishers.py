@@ -17,6 +17,7 @@ from msgspec import Struct
 from loadtest.devices import MEASUREMENT, SITE, Devices
 from loadtest.mqtt_client import Answer, Client, NotConnected
 from loadtest.pace import Pace, Tally
+from loadtest.rows import MQTT, fire, ms_since
 from loadtest.settings import LoadtestSettings
 from telemetry.credentials import device_password
 from telemetry.payload.native import encode_native
@@ -25,7 +26,6 @@ from telemetry.tls import client_context
 from telemetry.topics import READINGS, TopicTemplate
 
 _TOPICS = TopicTemplate.parse(READINGS)
-_REQUEST_TYPE = "MQTT"
 _NOBODY_GOT_IT = 0x10
 _REFUSED = 0x80
 _MOST_IN_FLIGHT = 20  # as a device keeps to by itself; more, a broker may lose at QoS 2
@@ -33,10 +33,6 @@ _HIGHEST_PACKET_ID = 65_535
 _LAST_ANSWERS_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0
 _KEEPALIVE_SECONDS = 30
-
-
-class Failed(Exception):
-    """What Locust shows of a failed operation."""
 
 
 class Sent(Struct, gc=False):
@@ -138,7 +134,7 @@ class Publisher(MqttUser):
             self._sent[packet_id] = Sent(began_s, seq, len(payload))
         if self.client.send(packet_id, self._topic, payload, self.qos) and not self.qos:
             # Nothing answers: what is measured is the way into the socket.
-            self._fire(self._name, _ms_since(began_s), len(payload))
+            self._fire(self._name, ms_since(began_s), len(payload))
         return time_ms
 
     def _next_reading(self) -> tuple[int, int, bytes]:
@@ -164,11 +160,11 @@ class Publisher(MqttUser):
                 timeout_seconds=self.settings.timeout_seconds,
             )
         except NotConnected as error:
-            self._fire("connect", _ms_since(began_s), 0, str(error))
+            self._fire("connect", ms_since(began_s), 0, str(error))
             gevent.sleep(_PAUSE_SECONDS)
             return
         self._connected = True
-        self._fire("connect", _ms_since(began_s), 0)
+        self._fire("connect", ms_since(began_s), 0)
 
     def _on_answer(self, kind: Answer, packet_id: int, reason: int) -> None:
         if kind == "PUBREC" and reason < _REFUSED:
@@ -177,7 +173,7 @@ class Publisher(MqttUser):
         if sent is None:
             return
         self._room.set()
-        elapsed_ms = _ms_since(sent.began_s)
+        elapsed_ms = ms_since(sent.began_s)
         if reason >= _REFUSED or reason == _NOBODY_GOT_IT:
             self.devices.ledger.refused(self._session, sent.seq)
             self._fire(self._name, elapsed_ms, sent.bytes, f"the broker answers {reason:#04x}")
@@ -193,22 +189,11 @@ class Publisher(MqttUser):
     def _give_up(self, why: str) -> None:
         """Report what was sent and not answered; whether it arrived nobody knows."""
         for sent in self._sent.values():
-            self._fire(self._name, _ms_since(sent.began_s), sent.bytes, why)
+            self._fire(self._name, ms_since(sent.began_s), sent.bytes, why)
         self._sent.clear()
 
     def _fire(self, name: str, elapsed_ms: float, size: int, why: str | None = None) -> None:
-        self.environment.events.request.fire(
-            request_type=_REQUEST_TYPE,
-            name=name,
-            response_time=elapsed_ms,
-            response_length=size,
-            exception=Failed(why) if why else None,
-            context={},
-        )
-
-
-def _ms_since(began_s: float) -> float:
-    return (time.perf_counter() - began_s) * 1_000
+        fire(self.environment, MQTT, name, elapsed_ms, size, why)
 
 
 def publisher_class(settings: LoadtestSettings, devices: Devices) -> type[Publisher]:

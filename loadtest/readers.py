@@ -1,8 +1,7 @@
-"""Users that read over HTTP as a dashboard does: the newest readings, curves, lists."""
+"""Users that read over HTTP as a dashboard does: the newest readings, curves, lists, exports."""
 
 import http.client
 import random
-from typing import ClassVar
 
 from locust import FastHttpUser, task
 
@@ -12,8 +11,6 @@ from loadtest.settings import LoadtestSettings
 
 _MOST_DEVICES = 500
 _OK = http.client.OK
-# By what in the API's own description something is known to be there.
-_MARKS = {"csv": '"text/csv"', "stream": '"/v1/stream"'}
 
 
 class Reader(FastHttpUser):
@@ -25,7 +22,6 @@ class Reader(FastHttpUser):
     max_redirects = 0
     rate = 1.0
     tally = Tally()
-    offered: ClassVar[frozenset[str] | None] = None
 
     def on_start(self) -> None:
         """Learn which devices there are."""
@@ -68,11 +64,8 @@ class Reader(FastHttpUser):
 
     @task(2)
     def range_csv(self) -> None:
-        """Export a device's last hour, where the API does that."""
-        if "csv" in self._offered():
-            self._get_of_device("range csv", "readings?start=-1h&format=csv&limit=1000")
-        else:
-            self.range_raw()
+        """Export a device's last hour."""
+        self._get_of_device("range csv", "readings?start=-1h&format=csv&limit=1000")
 
     @task(1)
     def delivery(self) -> None:
@@ -83,18 +76,6 @@ class Reader(FastHttpUser):
     def devices(self) -> None:
         """Ask which devices there are, as they come and go."""
         self._ask_devices()
-
-    def _offered(self) -> frozenset[str]:
-        """Return what the API has that not every version of it has, as its description tells."""
-        if self.offered is None:
-            with self.client.get(
-                "/openapi.json", name="description", catch_response=True
-            ) as answer:
-                text = answer.text or "" if answer.status_code == _OK else ""
-                if answer.status_code == http.client.NOT_FOUND:
-                    answer.success()
-            type(self).offered = frozenset(name for name, mark in _MARKS.items() if mark in text)
-        return self.offered or frozenset()
 
     def _ask_devices(self) -> None:
         path = f"/v1/devices?limit={_MOST_DEVICES}"

@@ -40,6 +40,24 @@ class LoadtestSettings(Settings, frozen=True, kw_only=True):
     reader_rate: Annotated[
         float, Meta(ge=0.001, le=1_000, description="requests a second of each of them")
     ] = 1.0
+    streams: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000,
+            description="users that listen to the live stream, every fourth to the whole fleet, "
+            "the others to one device",
+        ),
+    ] = 4
+    stream_seconds: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=3_600,
+            description="how long each of them stays connected, a quarter of the run at most, "
+            "until it comes again to go on from where it was",
+        ),
+    ] = 60.0
     timeout_seconds: Annotated[
         float,
         Meta(
@@ -151,13 +169,19 @@ class LoadtestSettings(Settings, frozen=True, kw_only=True):
     @property
     def users(self) -> int:
         """How many users there are at full load."""
-        return self.readers + self.publishers + self.freshness
+        return self.readers + self.streams + self.publishers + self.freshness
+
+    @property
+    def hold_seconds(self) -> float:
+        """How long a stream is held: it is to be resumed in a short run, too."""
+        return min(self.stream_seconds, self.duration_seconds / 4)
 
     @property
     def taking_part(self) -> frozenset[Users]:
         """Which users there are."""
         counts: dict[Users, int] = {
             "readers": self.readers,
+            "streams": self.streams,
             "publishers": self.publishers,
             "freshness": self.freshness,
         }

@@ -29,7 +29,11 @@ def assert_refused(result: Result, said: str) -> None:
     ("told", "said"),
     [
         ({"READERS": "many"}, "LOADTEST_READERS='many': a whole number from 0 to 100000"),
-        ({"READERS": "0"}, "LOADTEST_FRESHNESS are 0: there is nobody to make any load"),
+        (
+            {"READERS": "0", "STREAMS": "0"},
+            "LOADTEST_FRESHNESS are 0: there is nobody to make any load",
+        ),
+        ({"READERS": "0", "SHAPE": "limit"}, "LOADTEST_READERS, and both are 0"),
         ({"PUBLISHERS": "5"}, "LOADTEST_FLEET_KEY_FILE is not set: publishers derive"),
         ({"PUBLISHER_QOS": "3"}, "LOADTEST_PUBLISHER_QOS='3': one of mixed, 0, 1, 2 is allowed"),
         ({"TLS_CA_FILE": "gone"}, "LOADTEST_TLS_CA_FILE='gone': cannot be read"),

@@ -7,7 +7,7 @@ import pytest
 from loadtest import ObjectivesError
 from loadtest.objectives import SHIPPED, Judged, Measured, Operation, judge, read_objectives
 
-LATEST = Operation("latest", requests=1_000, failures=0, p95_ms=20, p99_ms=45)
+LATEST = Operation("latest", "readers", requests=1_000, failures=0, p50_ms=9, p95_ms=20, p99_ms=45)
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -34,7 +34,7 @@ def test_an_objective_is_met_up_to_its_target(tmp_path: Path) -> None:
 
 
 def test_what_was_not_measured_was_not_met(tmp_path: Path) -> None:
-    silent = Operation("silent", requests=0, failures=0, p95_ms=0, p99_ms=0)
+    silent = Operation("silent", "readers", requests=0, failures=0, p50_ms=0, p95_ms=0, p99_ms=0)
 
     for name in ("nothing like it", "silent"):
         found = judged(tmp_path, f'operation = "{name}"\np99_ms = 100', LATEST, silent)
@@ -42,14 +42,37 @@ def test_what_was_not_measured_was_not_met(tmp_path: Path) -> None:
 
 
 def test_of_several_operations_the_worst_counts_and_their_failures_add_up(tmp_path: Path) -> None:
-    raw = Operation("range raw", requests=300, failures=3, p95_ms=80, p99_ms=90)
-    mean = Operation("range mean", requests=100, failures=1, p95_ms=30, p99_ms=200)
+    raw = Operation(
+        "range raw", "readers", requests=300, failures=3, p50_ms=9, p95_ms=80, p99_ms=90
+    )
+    mean = Operation(
+        "range mean", "readers", requests=100, failures=1, p50_ms=9, p95_ms=30, p99_ms=200
+    )
 
     slow = judged(tmp_path, 'operation = "range*"\np99_ms = 150', raw, mean, LATEST)
     failed = judged(tmp_path, 'operation = "range*"\nfailure_percent = 1', raw, mean, LATEST)
 
     assert (slow.result, slow.met) == (200, False)
     assert (failed.result, failed.met) == (1.0, True)
+
+
+def test_an_objective_of_some_users_is_for_what_they_do_alone(tmp_path: Path) -> None:
+    published = Operation("publish:qos1", "publishers", 99_000, 0, 1, 2, 3)
+    failing = Operation("fleet", "readers", 100, 2, 1, 2, 3)
+    text = 'operation = "*"\nusers = "readers"\nfailure_percent = 1'
+
+    found = judged(tmp_path, text, published, failing)
+
+    assert found.objective == "all of readers failure_percent, at most"
+    assert (found.result, found.met) == (2, False)
+
+
+def test_what_is_counted_without_a_time_meets_no_limit_of_time(tmp_path: Path) -> None:
+    held = Operation("stream hold", "streams", 12, 0, None, None, None)
+
+    found = judged(tmp_path, 'operation = "stream hold"\np95_ms = 100', held)
+
+    assert (found.result, found.met) == (None, False)
 
 
 @pytest.mark.parametrize(("rate", "met"), [(95.0, True), (94.9, False), (None, False)])

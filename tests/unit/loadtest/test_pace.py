@@ -62,3 +62,11 @@ def test_nothing_is_due_of_a_user_that_has_ended(clock: Time) -> None:
 def test_of_nothing_there_is_no_rate() -> None:
     assert rate_percent(0.0, 0) is None
     assert rate_percent(10.0, 11) == 100.0
+
+
+def test_what_has_no_pace_counts_when_it_is_over(clock: Time) -> None:
+    tally = Tally(clock)
+    Pace(tally, per_second=10).end()
+    tally.count(due=60, done=45)
+
+    assert rate_percent(tally.due, tally.done) == pytest.approx(75)
