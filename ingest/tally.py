@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ingest.sources import WAYS, WayName
+from ingest.sources import WAYS, WayName, counts
+from ingest.sources.counts import SocketCounts
 from ingest.sources.folder.shared_folder import PASSED_OVER, PassedOver
 from telemetry.latency import KINDS, PERCENTILES, Kind, Latencies
 from telemetry.metrics import Sample
@@ -64,6 +65,7 @@ class Tally:
     folder_passed_over: dict[PassedOver, int] = field(
         default_factory=lambda: dict.fromkeys(PASSED_OVER, 0)
     )
+    sockets: SocketCounts = field(default_factory=SocketCounts)
 
     def note_written(self, times_ms: Iterable[int]) -> None:
         """Note how far back the readings that the store has confirmed reach."""
@@ -99,6 +101,7 @@ def samples(tally: Tally, latencies: Latencies) -> Iterator[Sample]:
     yield from _gauges(tally)
     yield from _session_counters(tally)
     yield from _folder_samples(tally)
+    yield from counts.samples(tally.sockets)
     yield from _latency_samples(latencies)
 
 

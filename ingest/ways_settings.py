@@ -34,12 +34,18 @@ class WaysSettings(StoreSettings, frozen=True, kw_only=True):
         ),
     ] = ""
     stream_connections: Annotated[
-        int, Meta(ge=1, le=100_000, description="connections over TCP and Unix sockets at once")
+        int,
+        Meta(
+            ge=1, le=100_000, description="connections at once over TCP, and over the Unix socket"
+        ),
     ] = 10_000
     stream_idle_seconds: Annotated[
         float,
         Meta(ge=1, le=86_400, description="a connection that is silent for longer is closed"),
     ] = 300.0
+    stream_line_seconds: Annotated[
+        float, Meta(ge=0.1, le=3_600, description="how long a line may take from beginning to end")
+    ] = 30.0
     udp_listen: Annotated[
         str, Meta(description="where datagrams are taken over UDP; empty: nowhere")
     ] = ""

@@ -64,9 +64,13 @@ class LineSplitter:
 
     def end(self) -> None:
         """Note that nothing more comes: a line without an end may be half of one."""
-        if self._rest and self.trouble is None:
-            self.trouble = Trouble("the last line has no end", self._lines + 1)
-            self._rest.clear()
+        if self._rest:
+            self.stop(Trouble("the last line has no end", self._lines + 1))
+
+    def stop(self, trouble: Trouble) -> None:
+        """Take no more, whatever comes."""
+        self.trouble = trouble
+        self._rest.clear()
 
     def _lines_of(self, pieces: Iterable[bytes]) -> list[bytes]:
         lines = []
@@ -90,8 +94,7 @@ class LineSplitter:
         if self.trouble is None:
             self._rest += rest
             if len(self._rest) > self._longest_bytes:
-                self.trouble = self._too_long()
-                self._rest.clear()
+                self.stop(self._too_long())
 
     def _too_long(self) -> Trouble:
         return Trouble(f"a line is longer than {self._longest_bytes:,} bytes", self._lines + 1)

@@ -5,6 +5,7 @@ from ingest.settings import IngestSettings
 from ingest.sources import Source
 from ingest.sources.folder.source import FolderSource
 from ingest.sources.mqtt.source import MqttSource
+from ingest.sources.socket_opening import open_socket_sources
 from ingest.tally import Tally
 from telemetry.settings import SettingError
 from telemetry.topics import TopicRouter
@@ -27,6 +28,8 @@ def open_sources(
         sources.append(MqttSource(settings, router, intake, tally, leaving=leaving))
     if settings.folder and not leaving:
         sources.append(FolderSource(settings, intake, tally))
+    if not leaving:
+        sources += open_socket_sources(settings, intake, tally)
     if not sources and not leaving:
         raise SettingError("INGEST_MQTT=false: and no other way in is switched on")
     return sources

@@ -1,0 +1,252 @@
+"""The ways in by TCP and by Unix socket: a listening socket, and the connections made there.
+
+All connections share the intake's room. When it is gone nobody is read, and when it is back they
+are read again, those first who have waited the longest.
+"""
+
+import asyncio
+import errno
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from itertools import groupby
+from typing import Any
+
+from msgspec import Struct
+
+from ingest.grant import Grant
+from ingest.intake import Intake
+from ingest.message import Message, Receipt
+from ingest.sources import lines
+from ingest.sources.counts import EndReason, StreamWay
+from ingest.sources.lines import Trouble
+from ingest.sources.listening import Place, WatchedSocket
+from ingest.sources.stream_connection import Keys, Limits, StreamConnection
+from ingest.tally import Tally
+from telemetry import log
+from telemetry.rarelog import RareLog
+
+_LOOK_SECONDS = 0.5
+_ACCEPTED_AT_ONCE = 64
+_LINES_A_TURN = 100  # of what one sender has sent at once, where there is little room
+_TURNS_OF_THE_LOOP = 2  # after which a socket that was just watched again has been read
+_NO_FILES_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_REST_SECONDS = 0.5  # until files may be left again
+_HANDSHAKE_SECONDS = 5.0
+_GOODBYE_SECONDS = 2.0
+_PEER = struct.Struct("iII")  # struct ucred: process, user, group
+_BUSY = Trouble("too many connections")
+_NOT_ALLOWED = Trouble("this user may not send here")
+
+
+class Door(Struct, frozen=True):
+    """Who gets in: how many at once, over TLS or not, with a key or as a user of this machine."""
+
+    connections: int
+    tls: ssl.SSLContext | None = None
+    keys: Keys | None = None
+    users: frozenset[int] | None = None
+
+
+class StreamSource:
+    """Takes lines from all who are connected at one place."""
+
+    def __init__(
+        self,
+        way: StreamWay,
+        place: Place,
+        door: Door,
+        limits: Limits,
+        intake: Intake,
+        tally: Tally,
+        *,
+        unfinished_bytes: int,
+    ) -> None:
+        self.way: StreamWay = way
+        self._door = door
+        self._limits = limits
+        self._intake = intake
+        self._tally = tally
+        self._counts = tally.sockets
+        self._listening = WatchedSocket(place, self._accept)
+        self._arriving: set[asyncio.Task[None]] = set()
+        self._connections: set[StreamConnection] = set()
+        self._is_held = asyncio.Event()
+        self._is_pausing = False
+        self.unfinished_bytes = 0
+        self._most_unfinished_bytes = unfinished_bytes
+        self._log = RareLog(log.get(__name__))
+
+    @property
+    def problem(self) -> str | None:
+        """What keeps it from listening; of the Source protocol."""
+        return self._listening.problem
+
+    @property
+    def address(self) -> Any:
+        """Where it listens; None while it does not."""
+        return self._listening.address
+
+    def parts(self) -> dict[str, Coroutine[None, None, None]]:
+        """Return what has to run; of the Source protocol."""
+        return {
+            self.way: self._listening.run(),
+            f"{self.way} room": self._mind_room(),
+            f"{self.way} time": self._mind_time(),
+        }
+
+    def pause(self) -> None:
+        """Let nobody in and read nobody; what was taken is still answered."""
+        self._is_pausing = True
+        self._listening.close()
+        for task in self._arriving:
+            task.cancel()
+        self.hold()
+
+    async def disconnect(self) -> None:
+        """Close every connection behind its last answer."""
+        going = list(self._connections)
+        for connection in going:
+            connection.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await asyncio.gather(*(connection.lost.wait() for connection in going))
+        for connection in list(self._connections):
+            connection.abort()
+
+    def accept(self, line: bytes, receipt: Receipt, grant: Grant | None, arrival_ms: int) -> None:
+        """Hand a line on; of the Receiver protocol."""
+        self._tally.messages_by_way[self.way] += 1
+        self._intake.accept(Message(None, line, 1, arrival_ms, receipt=receipt, grant=grant))
+
+    def has_room(self) -> bool:
+        """Tell whether more can be taken; of the Receiver protocol."""
+        return not self._is_pausing and self._intake.has_room()
+
+    def hold(self) -> None:
+        """Read nobody until there is room; of the Receiver protocol."""
+        if not self._is_held.is_set():
+            self._is_held.set()
+            for connection in self._connections:
+                connection.hold()
+
+    def join(self, connection: StreamConnection) -> None:
+        """Count a new connection in; of the Receiver protocol."""
+        self._connections.add(connection)
+        self._counts.connections[self.way] = len(self._connections)
+        if self._is_held.is_set():
+            connection.hold()
+
+    def leave(self, connection: StreamConnection) -> None:
+        """Count a connection out; of the Receiver protocol."""
+        self._connections.discard(connection)
+        self._counts.connections[self.way] = len(self._connections)
+
+    def note_unfinished(self, more_bytes: int) -> None:
+        """Let the oldest unfinished line go where all together are too much; of the Receiver's."""
+        self.unfinished_bytes += more_bytes
+        if self.unfinished_bytes > self._most_unfinished_bytes:
+            begun = [one for one in self._connections if one.line_since_s is not None]
+            oldest = min(begun, key=lambda one: one.line_since_s or 0.0)
+            oldest.fail("memory", Trouble("too much of unfinished lines is held"))
+
+    def note_answered(self, answered: int) -> None:
+        """Count answered lines; of the Receiver protocol."""
+        self._tally.acknowledged_messages += answered
+
+    def note_ended(self, reason: EndReason) -> None:
+        """Count a connection that has to end; of the Receiver protocol."""
+        self._counts.ended[self.way, reason] += 1
+        if reason != "idle":
+            self._log.warning(f"a connection was ended: {reason}", way=self.way)
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                peer, _address = listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _NO_FILES_LEFT:
+                    self._rest(error)
+                    return
+                continue  # who has gone before being let in
+            self._receive(peer)
+
+    def _rest(self, error: OSError) -> None:
+        self._log.error("no connection can be let in", problem=str(error))
+        self._listening.watch(False)
+        asyncio.get_running_loop().call_later(_REST_SECONDS, self._listening.watch, True)
+
+    def _receive(self, peer: socket.socket) -> None:
+        peer.setblocking(False)
+        if len(self._connections) + len(self._arriving) >= self._door.connections:
+            self._turn_away(peer, "busy", _BUSY)
+        elif self._door.users is not None and _user_of(peer) not in self._door.users:
+            self._turn_away(peer, "user", _NOT_ALLOWED)
+        else:
+            task = asyncio.create_task(self._let_in(peer), name=f"{self.way} arrival")
+            self._arriving.add(task)
+            task.add_done_callback(self._arriving.discard)
+
+    def _turn_away(self, peer: socket.socket, reason: EndReason, trouble: Trouble) -> None:
+        self.note_ended(reason)
+        with peer, suppress(OSError):
+            if self._door.tls is None:
+                peer.send(lines.error(trouble))
+
+    async def _let_in(self, peer: socket.socket) -> None:
+        connection = StreamConnection(self, self._limits, self._door.keys)
+        tls = self._door.tls
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: connection,
+                peer,
+                ssl=tls,
+                ssl_handshake_timeout=None if tls is None else _HANDSHAKE_SECONDS,
+            )
+        except (OSError, TimeoutError):
+            peer.close()
+            self.note_ended("tls")
+
+    async def _mind_room(self) -> None:
+        while True:
+            await self._is_held.wait()
+            await self._intake.room()
+            if self._is_pausing:
+                return
+            self._is_held.clear()
+            waiting = sorted(self._connections, key=lambda one: one.served_ms)
+            while waiting and not self._is_held.is_set():
+                await self._let_take_turns(waiting)
+                waiting = [one for one in waiting if one.has_more]
+
+    async def _let_take_turns(self, waiting: list[StreamConnection]) -> None:
+        """Let each go on in its turn, as far as the room lasts.
+
+        Who has to be read first is given the time for it, before the next with lines at hand.
+        """
+        for _has_more, some in groupby(waiting, key=lambda one: one.has_more):
+            for connection in some:
+                if self._is_held.is_set():
+                    return
+                connection.go_on(_LINES_A_TURN)
+            for _ in range(_TURNS_OF_THE_LOOP):
+                await asyncio.sleep(0)
+
+    async def _mind_time(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            now_s = time.monotonic()
+            for connection in list(self._connections):
+                connection.mind_time(now_s)
+
+
+def _user_of(peer: socket.socket) -> int:
+    """Return the number of the user who has connected, as the kernel vouches for it."""
+    packed = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    _process, user, _group = _PEER.unpack(packed)
+    return int(user)
