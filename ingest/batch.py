@@ -1,10 +1,13 @@
 """A batch: the readings that go to the store together, and whom to tell when they are there."""
 
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 
 from ingest.message import Message
 from telemetry.latency import KINDS, Kind
+from telemetry.payload import Rejected
 from telemetry.reading import Reading
+from telemetry.store import Refused
 
 
 class Batch:
@@ -50,13 +53,26 @@ class Batch:
         """Return the message that brought the reading at `index`."""
         return self.messages[bisect_right(self._ends, index)]
 
-    def place_of(self, index: int) -> int | None:
-        """Return where in its message the reading at `index` stands; None where it is all of it."""
-        number = bisect_right(self._ends, index)
-        first = self._ends[number - 1] if number else 0
-        if number in self._places:
-            return self._places[number][index - first]
-        return index - first if self._ends[number] - first > 1 else None
+    def by_message(
+        self, refused: Iterable[Refused]
+    ) -> Iterator[tuple[Message, list[Rejected], bool]]:
+        """Yield each message with refused readings, these by their place in it.
+
+        The last says whether the message is a single reading, and so refused as a whole.
+        """
+        found: dict[int, list[Rejected]] = {}
+        for one in refused:
+            number = bisect_right(self._ends, one.index)
+            place = one.index - self._begin(number)
+            if number in self._places:
+                place = self._places[number][place]
+            found.setdefault(number, []).append(Rejected(place, one.reason))
+        for number, rejected in found.items():
+            is_single = self._ends[number] - self._begin(number) == 1
+            yield self.messages[number], rejected, is_single and number not in self._places
+
+    def _begin(self, number: int) -> int:
+        return self._ends[number - 1] if number else 0
 
     def qos_of(self, index: int) -> int:
         """Return the QoS level at which the reading at `index` came."""

@@ -6,6 +6,7 @@ more: that bounds what ingest holds, in readings and bytes.
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 
 from ingest.batch import Batch, RecentlySeen
 from ingest.message import Message
@@ -19,6 +20,7 @@ from telemetry.reading import Reading
 from telemetry.topics import READINGS, TopicError, TopicRouter, TopicTemplate
 
 _AHEAD_MS = 5 * 60 * 1000  # how far ahead a device's clock may be
+_MOST_RECORDS = 20  # of one message in quarantine
 _REOPEN_SHARE = 0.75  # reading goes on when so much of what may be held is left
 _TOPICS = TopicTemplate.parse(READINGS)
 _logger = log.get(__name__)
@@ -60,18 +62,18 @@ class Intake:
         try:
             self._decode(message)
         except (PayloadError, TopicError) as error:
-            self._reject(message, str(error))
+            self._reject_whole(message, str(error))
         except Exception as error:
             # Whatever it is, the message must end somewhere: unkept it would block the window.
             _logger.exception("a message could not be handled and goes to quarantine")
-            self._reject(message, f"not handled: {error!r}")
+            self._reject_whole(message, f"not handled: {error!r}")
         if message.receipt is not None:
             message.receipt.pending -= 1
 
     def refuse(self, message: Message, reason: str) -> None:
         """Take over, for quarantine, a message that its source could not read."""
         self._tally.messages += 1
-        self._reject(message, reason)
+        self._reject_whole(message, reason)
         if message.receipt is not None:
             message.receipt.pending -= 1
 
@@ -115,20 +117,22 @@ class Intake:
         elif share < _REOPEN_SHARE:
             self._room.set()
 
-    def quarantine(self, message: Message, reason: str, index: int | None = None) -> None:
-        """Send a message, or one reading of it, to quarantine; it was counted before."""
-        record = QuarantineRecord(
-            message.arrival_ms,
-            _topic_in_words(message),
-            message.qos,
-            reason,
-            message.payload,
-            message.content_type,
-            index,
-        )
+    def quarantine(
+        self, message: Message, rejected: Sequence[Rejected], *, is_whole: bool = False
+    ) -> None:
+        """Send readings of a message to quarantine, or with `is_whole` all of it as one.
+
+        They were counted before. Each has a record with the whole message; past the first few they
+        share one: else a message of thousands would be written there thousands of times.
+        """
+        for one in rejected[:_MOST_RECORDS]:
+            self._keep(message, one.reason, None if is_whole else one.index)
+        rest = rejected[_MOST_RECORDS:]
+        if rest:
+            reason = f"{rest[0].reason} (the first of {len(rest)} more that were rejected)"
+            self._keep(message, reason, rest[0].index, len(rest))
         if message.receipt is not None:
-            message.receipt.rejected = (*message.receipt.rejected, Rejected(index or 0, reason))
-        self._quarantining.put(record, message.receipt)
+            message.receipt.note_rejected(rejected)
 
     def held_at_qos_0(self) -> int:
         """Return how many readings wait here that nobody will send again."""
@@ -139,8 +143,8 @@ class Intake:
             raise PayloadError(f"a payload of {len(message.payload)} bytes is too large")
         decoded = self._decoded(message)
         self._tally.left_out_values += decoded.left_out
-        for rejected in decoded.rejected:
-            self._reject(message, rejected.reason, rejected.index)
+        if decoded.rejected:
+            self._reject(message, decoded.rejected)
         readings = decoded.readings
         places = decoded.places_of_readings()
         if not self._all_welcome(message, readings):
@@ -171,21 +175,24 @@ class Intake:
         if not all(oldest <= reading.time_ms <= newest for reading in readings):
             return False
         grant = message.grant
-        return grant is None or all(grant.allows(reading.device) for reading in readings)
+        if grant is None:
+            return True
+        return all(map(grant.allows, {reading.device for reading in readings}))
 
     def _welcome(
         self, message: Message, readings: list[Reading], places: list[int] | None
     ) -> tuple[list[int], list[Reading]]:
         """Send to quarantine what may not be stored; return the rest, and its places."""
         places = places or list(range(len(readings)))
-        is_pack = len(places) > 1 or places[0] > 0
-        kept = []
+        is_whole = places == [0]
+        kept, rejected = [], []
         for place, reading in zip(places, readings, strict=True):
             why = self._unwelcome(message, reading)
             if why is None:
                 kept.append((place, reading))
             else:
-                self._reject(message, why, place if is_pack else None)
+                rejected.append(Rejected(place, why))
+        self._reject(message, rejected, is_whole=is_whole)
         return [place for place, _ in kept], [reading for _, reading in kept]
 
     def _unwelcome(self, message: Message, reading: Reading) -> str | None:
@@ -208,6 +215,8 @@ class Intake:
         self._tally.received[message.qos] += len(readings)
         self._tally.in_flight += len(readings)
         self._held_bytes += len(message.payload)
+        if message.receipt is not None:
+            message.receipt.readings += len(readings)
         self._open.add(message, readings, repeats, places)
         self.idle.clear()
         self._filled.set()
@@ -216,11 +225,30 @@ class Intake:
             self._full.set()
         self.mind_room()
 
-    def _reject(self, message: Message, reason: str, index: int | None = None) -> None:
-        self._tally.received[message.qos] += 1
-        self._tally.in_flight += 1
-        self.quarantine(message, reason, index)
+    def _reject(
+        self, message: Message, rejected: Sequence[Rejected], *, is_whole: bool = False
+    ) -> None:
+        self._tally.received[message.qos] += len(rejected)
+        self._tally.in_flight += len(rejected)
+        if message.receipt is not None:
+            message.receipt.readings += len(rejected)
+        self.quarantine(message, rejected, is_whole=is_whole)
         self.mind_room()
+
+    def _reject_whole(self, message: Message, reason: str) -> None:
+        self._reject(message, [Rejected(0, reason)], is_whole=True)
+
+    def _keep(self, message: Message, reason: str, index: int | None, readings: int = 1) -> None:
+        record = QuarantineRecord(
+            message.arrival_ms,
+            _topic_in_words(message),
+            message.qos,
+            reason,
+            message.payload,
+            message.content_type,
+            index,
+        )
+        self._quarantining.put(record, message.receipt, readings=readings)
 
     def _take_open(self) -> Batch:
         batch, self._open = self._open, Batch()

@@ -10,22 +10,34 @@ from ingest.grant import Grant
 from telemetry.payload import Rejected
 from telemetry.reading import Address
 
+MOST_NAMED = 500
+"""So many rejected readings of a message its sender is told of: noise may hold thousands."""
+
 
 class Receipt:
     """What a source owes the sender of one message: an answer, once every part is durable.
 
-    `pending` counts the parts (a batch, a quarantine record) that are not durable yet. `rejected`
-    are the readings that went to quarantine, for the sources that tell their senders. A source
-    adds in a subclass what it needs to answer.
+    `pending` counts the parts (a batch, a quarantine record) that are not durable yet. `readings`
+    counts the message's readings; `rejected` are those that went to quarantine, as far as they are
+    named, and `unnamed` counts the others, for the sources that tell their senders. A source adds
+    in a subclass what it needs to answer.
     """
 
-    __slots__ = ("pending", "receipts", "rejected")
+    __slots__ = ("pending", "readings", "receipts", "rejected", "unnamed")
 
     receipts: "AnyReceipts"
 
     def __init__(self) -> None:
         self.pending = 0
+        self.readings = 0
         self.rejected: Sequence[Rejected] = ()
+        self.unnamed = 0
+
+    def note_rejected(self, rejected: Sequence[Rejected]) -> None:
+        """Note readings that go to quarantine."""
+        room = MOST_NAMED - len(self.rejected)
+        self.rejected = (*self.rejected, *rejected[:room])
+        self.unnamed += max(len(rejected) - room, 0)
 
 
 AnyReceipt = TypeVar("AnyReceipt", bound=Receipt)

@@ -128,10 +128,9 @@ class Pipeline:
     def _quarantine(self, batch: Batch, refused: Iterable[Refused]) -> list[int]:
         """Send the refused readings to quarantine; return how many are left, by level."""
         kept = list(batch.by_qos)
-        for one in refused:
-            message = batch.message_of(one.index)
-            kept[message.qos] -= 1
-            self._intake.quarantine(message, one.reason, batch.place_of(one.index))
+        for message, rejected, is_whole in batch.by_message(refused):
+            kept[message.qos] -= len(rejected)
+            self._intake.quarantine(message, rejected, is_whole=is_whole)
         return kept
 
     def _settle(self, batch: Batch, kept: list[int]) -> None:

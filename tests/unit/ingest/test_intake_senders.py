@@ -69,3 +69,31 @@ async def test_rejected_readings_are_named_by_their_place_in_the_message(tmp_pat
     assert [index for index, _ in found] == [1, 2]
     assert found[1][1] == "time 0 ms is out of range"
     assert sum(parts.tally.written) == 2
+
+
+async def test_noise_is_not_multiplied_in_quarantine_and_all_of_it_is_counted(
+    tmp_path: Path,
+) -> None:
+    parts = Parts(tmp_path)
+    receipt = parts.receipts.owe(parts.receipt(1))
+    noise = b"[" + b"1," * 30_000 + b"1]"
+    found = await rejected(parts, Message(TOPIC, noise, 1, NOW_MS, receipt=receipt))
+
+    kept = list(parts.quarantine.records())
+    assert [one.index for one in kept] == list(range(21))
+    assert "29981 more" in kept[-1].reason
+    assert parts.tally.quarantined == receipt.readings == 30_001
+    assert [index for index, _ in found] == list(range(500))
+    assert receipt.unnamed == 29_501
+    assert parts.acknowledged == [1]
+
+
+async def test_what_the_store_refuses_is_named_by_its_place_as_well(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, spool_after_ms=3_600_000)
+    parts.store.refuses = lambda reading: reading.values == {"a": 3.0}
+    receipt = parts.receipts.owe(parts.receipt(1))
+    message = Message(TOPIC, pack(1.0, [], 2.0, 3.0, 3.0), 1, NOW_MS, receipt=receipt)
+
+    assert [index for index, _ in await rejected(parts, message)] == [1, 3, 4]
+    assert receipt.readings == 5
+    assert [one.index for one in parts.quarantine.records()] == [1, 3, 4]
