@@ -14,7 +14,7 @@ from stack.interrupts import run_command
 from stack.swarm.deployment import Deployment
 from stack.swarm.docker import Docker
 from stack.swarm.settings import DeploySettings
-from tests.stack import hardening, steps
+from tests.stack import hardening, page, steps
 from tests.stack.engine import start_engine
 from tests.stack.parts import Parts, prepare_parts
 from tests.stack.trial import Trial
@@ -35,6 +35,7 @@ ALL: tuple[Callable[[Trial], None], ...] = (
     hardening.mutual_tls,
     hardening.secrets,
     *steps.STEPS[-1:],
+    page.guide,
 )
 
 
@@ -63,7 +64,8 @@ def _run(chosen: list[Callable[[Trial], None]], console: Console, report: Path) 
         parts = prepare_parts(engine.docker, lambda line: console.print(f"· {line}"))
         _build(engine.docker, parts, console)
         deployment = Deployment(_settings(parts), Docker(engine.variables), console)
-        trial = Trial(deployment, console, report)
+        environment = {**engine.variables, "BASE": parts.python}
+        trial = Trial(deployment, console, report, environment)
         for step in chosen:
             trial.step(step.__name__, step)
             if step is steps.deploy and not trial.results[-1].passed:

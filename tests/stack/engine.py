@@ -20,6 +20,7 @@ from stack.images import ImageBuilder
 from stack.process import ROOMS, Process
 from stack.swarm.docker import DockerError
 
+SWARM_ADDRESSES = ("--advertise-addr", "127.0.0.1", "--listen-addr", "127.0.0.1:2377")
 _RUNNING = "running"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
@@ -52,8 +53,7 @@ class Engine:
 
     def join_swarm(self) -> None:
         """Make a Swarm of this engine alone, which nobody else can join."""
-        addresses = ("--advertise-addr", "127.0.0.1", "--listen-addr", "127.0.0.1:2377")
-        self.docker.run("swarm", "init", *addresses)
+        self.docker.run("swarm", "init", *SWARM_ADDRESSES)
 
     def leave_swarm(self) -> None:
         """End the Swarm and with it its services, networks, secrets and configs."""

@@ -6,7 +6,7 @@ has dropped nothing.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,9 +50,17 @@ class StepResult(Struct):
 class Trial:
     """The stack under test, its traffic, and what its steps found."""
 
-    def __init__(self, deployment: Deployment, console: Console, report: Path) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        console: Console,
+        report: Path,
+        environment: Mapping[str, str],
+    ) -> None:
+        """`environment` makes a command ask the trial's engine, and build on what is here."""
         self.deployment = deployment
         self.console = console
+        self.environment = environment
         self.results: list[StepResult] = []
         self._report = report
         self._offered = 0
