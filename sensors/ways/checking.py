@@ -1,5 +1,6 @@
 """Before anything opens: can a fleet take a way, and do the settings say where that leads."""
 
+import os
 from collections.abc import Iterator
 
 from sensors.fleet import Device, Fleet
@@ -10,6 +11,7 @@ from sensors.ways.kinds import WAYS, WayKind, WayName
 from telemetry.settings import SettingError, declarations
 
 _ADDRESSED_FORMATS = ("native", "line")
+_LONGEST_PATH_BYTES = 107  # what struct sockaddr_un has room for
 _MQTT_ALONE = (
     "topic",
     "retain",
@@ -22,15 +24,20 @@ _MQTT_ALONE = (
 
 
 def check_settings(settings: SensorsSettings) -> None:
-    """Raise SettingError where the way lacks an address or a key."""
+    """Raise SettingError where the way lacks an address or a key, or the address is none."""
     declared = {one.name: one for one in declarations(SensorsSettings)}
     for name in WAYS[settings.via].needs:
-        if not getattr(settings, name):
-            one = declared[name]
+        one, value = declared[name], getattr(settings, name)
+        if not value:
             by_file = f" (or {one.variable}_FILE)" if one.is_secret else ""
             raise SettingError(
-                f"{one.variable}{by_file} is not set: {one.help} (SENSORS_VIA={settings.via!r} "
-                "needs it)"
+                f"{one.variable}{by_file} is not set: {one.help}; SENSORS_VIA={settings.via!r} "
+                "needs it"
+            )
+        if name.endswith("_socket") and len(os.fsencode(value)) > _LONGEST_PATH_BYTES:
+            raise SettingError(
+                f"{one.variable}={value!r}: a path of at most {_LONGEST_PATH_BYTES} bytes is "
+                "allowed for a socket"
             )
 
 

@@ -149,7 +149,7 @@ class StreamChannel(asyncio.Protocol):
     def _take(self, line: bytes) -> None:
         try:
             said = _DECODER.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._give_up("an answer that is none")
             return
         if said.error is not None:
