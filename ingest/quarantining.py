@@ -10,6 +10,7 @@ from ingest.message import Receipt, settle
 from ingest.quarantine import Quarantine, QuarantineRecord
 from ingest.tally import Tally
 from telemetry import log
+from telemetry.rarelog import RareLog
 
 _GROUP_BYTES = 8_000_000
 _FIRST_PAUSE_SECONDS = 0.2
@@ -31,6 +32,7 @@ class Quarantining:
     def __init__(self, quarantine: Quarantine, tally: Tally) -> None:
         self._quarantine = quarantine
         self._tally = tally
+        self._log = RareLog(_logger)
         self._waiting: list[_Waiting] = []
         self._filled = asyncio.Event()
         self._idle = asyncio.Event()
@@ -94,7 +96,7 @@ class Quarantining:
     def _note_evicted(self, evicted: int) -> None:
         if evicted:
             self._tally.quarantine_evicted += evicted
-            _logger.error("the quarantine is full: its oldest files are gone", files=evicted)
+            self._log.error("the quarantine is full: its oldest files are gone", files=evicted)
 
     def _count(self, group: list[_Waiting]) -> None:
         readings = sum(one.readings for one in group)

@@ -18,7 +18,7 @@ from telemetry.payload import Rejected
 READY = b'{"ready":true}\n'
 MOST_EMPTY_LINES = 1_000
 MOST_NAMED = 500
-"""So many quarantined readings one answer names: a line of noise may hold thousands of them."""
+"""So many quarantined readings one answer names, whatever number of lines it is for."""
 
 _MOST_REASON_CHARACTERS = 200
 
@@ -128,18 +128,19 @@ def key_in(line: bytes) -> str | None:
         return None
 
 
-def durable(lines: int, rejected: Sequence[tuple[int, Rejected]]) -> bytes:
+def durable(lines: int, rejected: Sequence[tuple[int, Rejected]], unnamed: int = 0) -> bytes:
     """Answer that so many lines are safe, and which readings of which lines went to quarantine.
 
-    Past `MOST_NAMED` these are only counted, as `unnamed`.
+    Past `MOST_NAMED` these are only counted, together with those `unnamed` already.
     """
     if not rejected:
         return b'{"durable":%d}\n' % lines
+    unnamed += max(len(rejected) - MOST_NAMED, 0)
     named = [
         _Named(line, one.index, one.reason[:_MOST_REASON_CHARACTERS])
         for line, one in rejected[:MOST_NAMED]
     ]
-    return _ENCODER.encode(_Durable(lines, named, len(rejected) - len(named))) + b"\n"
+    return _ENCODER.encode(_Durable(lines, named, unnamed)) + b"\n"
 
 
 def error(trouble: Trouble) -> bytes:

@@ -247,8 +247,9 @@ class StreamConnection(asyncio.Protocol):
         rejected = [
             (line, one) for line, receipt in enumerate(receipts, first) for one in receipt.rejected
         ]
+        unnamed = sum(receipt.unnamed for receipt in receipts) if rejected else 0
         if not self._transport.is_closing():
-            self._transport.write(lines.durable(self._durable, rejected))
+            self._transport.write(lines.durable(self._durable, rejected, unnamed))
         self._receiver.note_answered(len(receipts))
         if self._backlog:
             self._take()

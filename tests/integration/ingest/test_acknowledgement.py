@@ -99,7 +99,7 @@ async def test_a_late_acknowledgement_does_not_leave_on_a_new_connection(
         (TOPIC, b"x" * 70_000, "too large"),
         (TOPIC, b'{"ts": 1700000000, "values": {"a": 1}}', "out of range"),
         (TOPIC, b'{"ts": 1700000000000000000, "values": {"a": 1}}', "`int` <="),
-        (TOPIC, b'{"a": 1, "device": "node-2"}', "not the topic's"),
+        (TOPIC, b'{"a": 1, "device": "node-2"}', "not the address's"),
         ("telemetry/jakarta//weather", b'{"a": 1}', "device ''"),
         ('telemetry/jakarta/a,b c="x"/weather', b'{"a": 1}', "device"),
         (b"telemetry/jakarta/\xff/weather", b'{"a": 1}', "not UTF-8"),
