@@ -24,11 +24,11 @@ SERVICES := broker sensors ingest api setup loadtest
 UNUSED   := --no-emit-package pbr --no-emit-package setuptools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check faults loadtest bench tools images deploy undeploy status scale leave rotate \
+.PHONY: help demo run test check faults loadtest bench tools tools-bench images deploy undeploy status scale leave rotate \
         backup restore audit test-stack format lock docs dashboards screenshots clean mosquitto postgresql chromium curl
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: mosquitto $(RUNTIME) ## a fleet through the whole pipeline, and its delivery report [DEVICES=100 DURATION=30 QOS=mixed STORE=sqlite]
 	@$(BIN)/python -m stack demo --devices $(DEVICES) --duration $(DURATION) --qos $(QOS) --store $(STORE)
@@ -54,8 +54,11 @@ loadtest: mosquitto $(RUNTIME) ## Locust with objectives, on a pipeline of its o
 	@$(if $(UI),LOADTEST_UI=true) $(if $(TARGET),LOADTEST_TARGET="$(TARGET)") \
 		$(BIN)/python -m loadtest $(if $(TARGET),run,local --store $(STORE))
 
-bench: mosquitto $(DEV) ## the measurements, into build/bench.json [ROWS=name]
-	@$(BIN)/python -m bench $(if $(ROWS),--rows "$(ROWS)")
+bench: mosquitto $(DEV) ## the measurements, into build/bench.json [ROWS=name PAIRS=5]
+	@$(BIN)/python -m bench $(if $(ROWS),--rows "$(ROWS)") $(if $(PAIRS),--pairs $(PAIRS))
+
+tools-bench: ## bring Telegraf here, the peer in make bench: on PATH, cached, or built
+	@stack/tools/telegraf.sh
 
 tools: ## bring influxd here, which tests and STORE=influxdb need: on PATH, cached, or built
 	@stack/tools/influxd.sh

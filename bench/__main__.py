@@ -2,17 +2,19 @@
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from bench import (
     broker,
+    contest,
     delivery,
     generator,
     grafana,
@@ -24,9 +26,20 @@ from bench import (
     streams,
     tables,
 )
-from bench.row import Measurement, Row
+from bench.machine import described
+from bench.row import Measurement, Row, console
 from stack import StackError
 from stack.interrupts import stop_by_signals
+
+IN_PAIRS: dict[str, Callable[[int], Iterator[Row]]] = {
+    "ingest-cost": contest.cost,
+    "ingest-full-rate": contest.full_rate,
+    "ingest-packs": contest.packed,
+    "ingest-latency": contest.latency,
+    "ingest-devices": contest.devices,
+    "ingest-two": contest.two_processes,
+    "ingest-start": contest.start,
+}
 
 MEASUREMENTS: dict[str, Measurement] = {
     "pipeline-steady": pipeline.steady_rate,
@@ -55,28 +68,32 @@ application = typer.Typer(add_completion=False)
 @application.command()
 def run(
     rows: Annotated[str, typer.Option(help="only measurements whose name holds this text")] = "",
+    pairs: Annotated[
+        int, typer.Option(min=1, help="how often what is compared runs in turn; fewer to try")
+    ] = 5,
     report: Annotated[Path, typer.Option(help="where the figures are left")] = Path(
         "build/bench.json"
     ),
 ) -> None:
     """Run the measurements one by one, and say which figures were reached."""
-    chosen = {name: one for name, one in MEASUREMENTS.items() if rows in name}
+    measurements = {name: partial(one, pairs) for name, one in IN_PAIRS.items()} | MEASUREMENTS
+    chosen = {name: one for name, one in measurements.items() if rows in name}
     if not chosen:
-        print(f"no measurement is named like {rows!r}: {', '.join(MEASUREMENTS)}", file=sys.stderr)
+        print(f"no measurement is named like {rows!r}: {', '.join(measurements)}", file=sys.stderr)
         raise typer.Exit(2)
-    console = Console()
+    console.print(described(), style="dim")
     measured: list[Row] = []
     for name, measurement in chosen.items():
         began = time.monotonic()
         with console.status(f"measuring {name}"):
-            measured.extend(_measured(name, measurement, console))
+            measured.extend(_measured(name, measurement))
         console.print(f"{name}: {time.monotonic() - began:.0f} s", style="dim")
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_bytes(msgspec.json.format(msgspec.json.encode(measured)) + b"\n")
     console.print(_table(measured))
 
 
-def _measured(name: str, measurement: Measurement, console: Console) -> list[Row]:
+def _measured(name: str, measurement: Measurement) -> list[Row]:
     try:
         return list(measurement())
     except StackError as error:

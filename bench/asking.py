@@ -92,6 +92,11 @@ def operator_token(local: LocalStack) -> str:
     return (local.folder / "influxdb" / "operator-token").read_text()
 
 
+def write_token(local: LocalStack) -> str:
+    """Return the token with which ingest writes."""
+    return (local.folder / "influxdb" / "tokens" / "ingest-token").read_text()
+
+
 def _path(question: Question, **more: str) -> str:
     asked = {"db": "telemetry", "epoch": "ms", "q": question.statement, **more}
     return f"/query?{urlencode(asked | {'params': json.dumps(question.bound)})}"

@@ -16,48 +16,73 @@ from msgspec import Struct
 from stack.faults import packets
 from stack.faults.packets import PacketSplitter
 
+USER = "generator"
+RULES = f"\nuser {USER}\ntopic write telemetry/bench/#\n"
+"""What the broker's access rules must say besides: one connection publishes for many devices."""
+
 _TICK_SECONDS = 0.002
-_FIELDS = b'{"a":21.53,"b":45.21,"c":1013.25,"d":3.71}'
-_LEAD_MS = 60_000
 _KEEPALIVE_SECONDS = 600
+_ACKNOWLEDGED = bytes((packets.PUBACK, 2))
 
 
 class Load(Struct, frozen=True, kw_only=True):
-    """What to send: so many readings from each device, at a rate a second or as fast as it goes."""
+    """What to send: readings of so many devices in turn, over a few connections.
+
+    At a rate a second, each reading stamped with when it is due, or as fast as it goes. Several
+    readings of one device (`pack`) are one message.
+    """
 
     host: str
     port: int
+    password: str
     qos: int
-    passwords: dict[str, str]
-    readings_per_device: int
+    readings: int
+    devices: int = 1000
+    pack: int = 1
+    fields: int = 4
     readings_per_second: float = 0.0
-    window: int = 20
+    begin_at_ms: int
+    connections: int = 20
+    window: int = 100
+
+    @property
+    def messages(self) -> int:
+        """How many messages that is."""
+        return self.readings // self.pack
 
 
 class Sent(Struct, frozen=True, kw_only=True):
-    """What was sent in how many seconds, acknowledged where QoS > 0, and how late at p99."""
+    """How many readings were sent between two moments of the machine's monotonic clock.
+
+    Acknowledged as well where QoS > 0; `refused` counts acknowledgements of no success.
+    `late_ms_p99` is how late a reading was sent.
+    """
 
     readings: int
-    seconds: float
+    began_s: float
+    ended_s: float
     late_ms_p99: float
     cpu_seconds: float
+    refused: int
 
 
-class Device(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """One connection, with its packets."""
 
-    def __init__(self, load: Load, name: str, boot_ms: int) -> None:
+    def __init__(self, load: Load, name: str, encoded: list[bytes]) -> None:
         self.connected = asyncio.Event()
         self.done = asyncio.Event()
+        self.refused = 0
         self._hello = packets.connect(
-            name, name, load.passwords[name], keepalive_seconds=_KEEPALIVE_SECONDS
+            name, USER, load.password, keepalive_seconds=_KEEPALIVE_SECONDS
         )
-        self._packets = _encoded(load, name, boot_ms)
+        self._packets = encoded
         self._qos, self._window = load.qos, load.window
         self._sent = self._settled = 0
         self._allowed = 0
         self._is_writable = True
         self._splitter = PacketSplitter()
+        self._is_split = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Introduce itself."""
@@ -65,9 +90,9 @@ class Device(asyncio.Protocol):
         self._transport = cast("asyncio.WriteTransport", transport)
         self._transport.write(self._hello)
 
-    def allow(self, readings: int) -> None:
+    def allow(self, messages: int) -> None:
         """Let so many more be sent."""
-        self._allowed = min(self._allowed + readings, len(self._packets))
+        self._allowed = min(self._allowed + messages, len(self._packets))
         self._pump()
 
     def pause_writing(self) -> None:
@@ -81,15 +106,23 @@ class Device(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Settle what is acknowledged, and send what that makes room for."""
-        for packet in self._splitter.feed(data):
+        if not self._is_split and _only_success(data):
+            self._settled += len(data) // 4
+        else:
+            self._take(self._splitter.feed(data))
+            self._is_split = self._splitter.holds_part
+        self._pump()
+
+    def _take(self, found: list[bytes]) -> None:
+        for packet in found:
             if packet[0] in (packets.PUBACK, packets.PUBCOMP):
                 self._settled += 1
+                self.refused += packets.reason_of(packet) != packets.SUCCESS
             elif packet[0] == packets.PUBREC:
                 number = packets.packet_id_of(packet)
                 self._transport.write(packets.answer(packets.PUBREL, number))
             elif packet[0] == packets.CONNACK:
                 self.connected.set()
-        self._pump()
 
     def _pump(self) -> None:
         while self._is_writable and self._sent < self._allowed:
@@ -105,58 +138,90 @@ class Device(asyncio.Protocol):
             self.done.set()
 
 
-async def send(load: Load) -> Sent:
-    """Connect every device, wait for the word to begin, and send."""
-    loop = asyncio.get_running_loop()
-    boot_ms = time.time_ns() // 1_000_000 + _LEAD_MS
-    devices = [Device(load, name, boot_ms) for name in load.passwords]
-    for device in devices:
-        await loop.create_connection(lambda one=device: one, load.host, load.port)  # type: ignore[misc]
-    await asyncio.gather(*(device.connected.wait() for device in devices))
-    print("ready", flush=True)
-    await loop.run_in_executor(None, sys.stdin.readline)
-    began, began_cpu = time.monotonic(), time.process_time()
-    late_ms = await _allow(load, devices)
-    await asyncio.gather(*(device.done.wait() for device in devices))
-    return Sent(
-        readings=len(devices) * load.readings_per_device,
-        seconds=time.monotonic() - began,
-        late_ms_p99=sorted(late_ms)[len(late_ms) * 99 // 100] if late_ms else 0.0,
-        cpu_seconds=time.process_time() - began_cpu,
+def _only_success(data: bytes) -> bool:
+    """Whether data are whole PUBACKs without a reason code: by far the most of what comes."""
+    acknowledged = len(data) // 4
+    return (
+        len(data) == 4 * acknowledged
+        and data[::4].count(_ACKNOWLEDGED[0]) == acknowledged
+        and data[1::4].count(_ACKNOWLEDGED[1]) == acknowledged
     )
 
 
-async def _allow(load: Load, devices: list[Device]) -> list[float]:
+async def send(load: Load) -> Sent:
+    """Connect, wait for the word to begin, and send."""
+    loop = asyncio.get_running_loop()
+    connections = [
+        Connection(load, f"load-{number}", encoded) for number, encoded in enumerate(encode(load))
+    ]
+    for one in connections:
+        await loop.create_connection(lambda one=one: one, load.host, load.port)  # type: ignore[misc]
+    await asyncio.gather(*(one.connected.wait() for one in connections))
+    print("ready", flush=True)
+    await loop.run_in_executor(None, sys.stdin.readline)
+    if load.readings_per_second:
+        await asyncio.sleep(max(0.0, load.begin_at_ms / 1000 - time.time()))
+    began, began_cpu = time.monotonic(), time.process_time()
+    late_ms = await _allow(load, connections)
+    await asyncio.gather(*(one.done.wait() for one in connections))
+    return Sent(
+        readings=load.readings,
+        began_s=began,
+        ended_s=time.monotonic(),
+        late_ms_p99=sorted(late_ms)[len(late_ms) * 99 // 100] if late_ms else 0.0,
+        cpu_seconds=time.process_time() - began_cpu,
+        refused=sum(one.refused for one in connections),
+    )
+
+
+async def _allow(load: Load, connections: list[Connection]) -> list[float]:
     """Let all be sent, each when it is due; return how late each tick's oldest was, in ms."""
     if not load.readings_per_second:
-        for device in devices:
-            device.allow(load.readings_per_device)
+        for one in connections:
+            one.allow(load.messages)
         return []
-    late_ms, allowed, began = [], 0, time.monotonic()
-    total = len(devices) * load.readings_per_device
-    while allowed < total:
-        passed = time.monotonic() - began
-        due = min(total, int(passed * load.readings_per_second))
+    per_second = load.readings_per_second / load.pack
+    late_ms, allowed = [], 0
+    while allowed < load.messages:
+        passed = time.time() - load.begin_at_ms / 1000
+        due = min(load.messages, int(passed * per_second) + 1)
         if due > allowed:
-            late_ms.append((passed - (allowed + 1) / load.readings_per_second) * 1_000)
+            late_ms.append((passed - allowed / per_second) * 1_000)
         for number in range(allowed, due):
-            devices[number % len(devices)].allow(1)
+            connections[number % load.devices % load.connections].allow(1)
         allowed = due
         await asyncio.sleep(_TICK_SECONDS)
     return late_ms
 
 
-def _encoded(load: Load, name: str, boot_ms: int) -> list[bytes]:
-    topic = f"telemetry/bench/{name}/load"
-    return [
-        packets.publish(
-            topic,
-            b'{"ts":%d,"values":%b,"boot":%d,"seq":%d}' % (boot_ms + seq, _FIELDS, boot_ms, seq),
-            load.qos,
-            seq % load.window + 1,
-        )
-        for seq in range(load.readings_per_device)
-    ]
+def encode(load: Load) -> list[list[bytes]]:
+    """Return the packets of each connection: those of a device are all on one."""
+    found: list[list[bytes]] = [[] for _ in range(load.connections)]
+    for number in range(load.messages):
+        device = number % load.devices
+        first = number // load.devices * load.pack
+        packs = [_reading(load, number, seq) for seq in range(first, first + load.pack)]
+        payload = packs[0] if load.pack == 1 else b"[%b]" % b",".join(packs)
+        topic = f"telemetry/bench/node-{device:05}/load"
+        mine = found[device % load.connections]
+        mine.append(packets.publish(topic, payload, load.qos, len(mine) % load.window + 1))
+    return found
+
+
+def _reading(load: Load, message: int, seq: int) -> bytes:
+    """Encode a reading, of about 108 bytes with four fields, whose values are never long the same.
+
+    Its time is when it is due; where nothing is due, a millisecond after the one before.
+    """
+    due_ms = seq
+    if load.readings_per_second:
+        due_ms = int(message * load.pack / load.readings_per_second * 1_000) + seq % load.pack
+    values = b",".join(
+        b'"%c":%.4f' % (97 + field, 20 + field * 7 + (message * 31 + seq * 17 + field) % 9973 / 997)
+        for field in range(load.fields)
+    )
+    ts = load.begin_at_ms + due_ms
+    return b'{"ts":%d,"values":{%b},"boot":%d,"seq":%d}' % (ts, values, load.begin_at_ms, seq)
 
 
 def main() -> None:

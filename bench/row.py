@@ -3,6 +3,10 @@
 from collections.abc import Callable, Iterator
 
 from msgspec import Struct
+from rich.console import Console
+
+console = Console()
+"""Where a measurement says more than a row holds."""
 
 
 class Row(Struct, frozen=True):

@@ -52,7 +52,8 @@ class Broker(Process):
     """A Mosquitto of one stack; it keeps its port and its state over `kill`, `start`, `restart`.
 
     A device's password comes from the fleet key (telemetry.credentials); the services' are random.
-    With `tls` its one listener speaks TLS, and `client_tls` is what its clients need.
+    With `tls` its one listener speaks TLS, and `client_tls` is what its clients need. `more_rules`
+    are access rules beside our own, as for a load generator that stands for many devices.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Broker(Process):
         service_passwords: Mapping[str, str],
         limits: BrokerLimits,
         tls: BrokerTls | None = None,
+        more_rules: str = "",
         environment: Mapping[str, str],
         log_path: Path,
     ) -> None:
@@ -95,7 +97,7 @@ class Broker(Process):
         # Made once a user: hashing takes 0.1 ms, and a reload throws out whose line has changed.
         self._lines = {user: password_line(user, word) for user, word in service_passwords.items()}
         write_private(folder / "mosquitto.conf", self.configuration.text(), owner=user)
-        write_private(folder / "rules.acl", access.access_rules(), owner=user)
+        write_private(folder / "rules.acl", access.access_rules() + more_rules, owner=user)
         self._write_passwords()
 
     def password(self, user: str) -> str:

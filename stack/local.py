@@ -131,7 +131,7 @@ class LocalStack:
         """Start an InfluxDB, set it up, and let it be the store; with a folder its data is kept."""
         kept = folder or self._folder("influxdb")
         kept.mkdir(mode=0o700, parents=True, exist_ok=True)
-        server = self._start(
+        server = self.start(
             Influxd(
                 kept,
                 HOST,
@@ -148,7 +148,7 @@ class LocalStack:
     def start_postgresql(self) -> Postgresql:
         """Start a PostgreSQL without databases of ours; `create_database` makes one."""
         folder = self._workspace.subfolder("postgresql", owner=postgresql_user())
-        return self._start(
+        return self.start(
             Postgresql(
                 folder,
                 HOST,
@@ -172,11 +172,13 @@ class LocalStack:
         limits: BrokerLimits = BrokerLimits(),  # noqa: B008
         tls: bool = False,
         require_certificate: bool = False,
+        more_rules: str = "",
     ) -> Broker:
         """Start a Mosquitto; the other parts talk to the first one unless told otherwise.
 
         With `tls` it listens for TLS alone, and the parts are told its authority's file. With
         `require_certificate` they are given a certificate as well, and nobody gets in without one.
+        `more_rules` are access rules beside our own.
         """
         broker = Broker(
             name,
@@ -189,11 +191,12 @@ class LocalStack:
             tls=BrokerTls(self.authority, require_certificate)
             if tls or require_certificate
             else None,
+            more_rules=more_rules,
             environment=self._environment({}, {}),
             log_path=self._log_path(name),
         )
         self._brokers.append(broker)
-        return self._start(broker)
+        return self.start(broker)
 
     def start_ingest(
         self,
@@ -222,7 +225,7 @@ class LocalStack:
         for way in ways:
             told |= way.ingest
         service = Service([module], self._place("INGEST", client_id, told, settings))
-        return self._start(service, ready_seconds)
+        return self.start(service, ready_seconds)
 
     def start_api(
         self,
@@ -238,7 +241,7 @@ class LocalStack:
         # Nothing stands in front that would have to be told first.
         told["DRAIN_SECONDS"] = "0"
         service = Service(["api"], self._place("API", client_id, told, settings, port))
-        return self._start(service, ready_seconds)
+        return self.start(service, ready_seconds)
 
     def start_fleet(
         self,
@@ -272,7 +275,7 @@ class LocalStack:
         else:
             told |= {"VIA": way.name, **way.sensors}
         place = self._place("SENSORS", client_id, told, settings)
-        return self._start(Fleet(arguments, place, report))
+        return self.start(Fleet(arguments, place, report))
 
     def device_names(self, fleet: str | Path, devices: int) -> list[str]:
         """Return the names of a fleet's first devices, as the sensors' own command tells them."""
@@ -312,7 +315,8 @@ class LocalStack:
         environment = self._environment(variables, settings)
         return Place(client_id, environment, self._log_path(client_id), HOST, port)
 
-    def _start(self, process: AnyProcess, ready_seconds: float = READY_SECONDS) -> AnyProcess:
+    def start(self, process: AnyProcess, ready_seconds: float = READY_SECONDS) -> AnyProcess:
+        """Start a part, ours or a peer of it; it is stopped with the others."""
         # Noted before it starts: one that never becomes ready has to be stopped as well.
         self._processes.append(process)
         process.start(ready_seconds=ready_seconds)

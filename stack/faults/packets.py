@@ -110,6 +110,11 @@ class PacketSplitter:
             del self._rest[:size]
         return found
 
+    @property
+    def holds_part(self) -> bool:
+        """Whether it waits for the rest of a packet."""
+        return bool(self._rest)
+
     def _size(self) -> int | None:
         number = 0
         for place, digit in enumerate(self._rest[1:5]):

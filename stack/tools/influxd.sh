@@ -12,26 +12,18 @@
 # `go` and `replace` as in that module's own go.mod, go mod tidy.
 set -euo pipefail
 
+tool=influxd
+takes="5 to 6 minutes"
+alternative="put an influxd 2.7 to 2.9 on PATH"
 rust_needed=1.83  # rust-version in the Cargo.toml of flux, which influxd links
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-go_needed=$(awk '$1 == "go" { print $2 }' "$here/go.mod")
-version=$(awk '$1 == "github.com/influxdata/influxdb/v2" { print substr($2, 2) }' "$here/go.mod")
-folder=${XDG_CACHE_HOME:-$HOME/.cache}/denyut/tools/influxd-$version
-binary=$folder/influxd
-work=$folder/build
-
-exec 3>&2
-say() { printf '%s\n' "· $*" >&3; }
-refuse() { printf '%s\n' "$*" >&3; exit 2; }
-has() { command -v "$1" >/dev/null; }
-is_at_least() { printf '%s\n' "$1" "$2" | sort -VC; }
+module=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+version=$(awk '$1 == "github.com/influxdata/influxdb/v2" { print substr($2, 2) }' "$module/go.mod")
+. "$module/building.sh"
 
 # What a program that claims to be influxd says of itself, as in 2.9.1; nothing where it is none.
 version_of() {
     { timeout 20 "$1" version | sed -n 's/^InfluxDB v\{0,1\}\([0-9][^ ]*\).*/\1/p'; } 2>/dev/null || true
 }
-
-is_built() { [ -x "$binary" ] && [ "$(version_of "$binary")" = "$version" ]; }
 
 on_path() {
     local found its
@@ -43,17 +35,6 @@ on_path() {
            return 1 ;;
     esac
     echo "$found"
-}
-
-lacks() { refuse "to build influxd, $1; or put an influxd 2.7 to 2.9 on PATH"; }
-
-need_go() {
-    local found
-    has go || lacks "install Go $go_needed or newer"
-    # Go itself compares with go.mod, and fetches that toolchain where GOTOOLCHAIN allows it.
-    (cd "$here" && GOFLAGS='' GOWORK=off go list -m) >/dev/null 2>&1 && return
-    found=$(cd / && go env GOVERSION)
-    lacks "install Go $go_needed or newer (this is ${found#go})"
 }
 
 # Rustup looks for its toolchains below HOME. Where HOME is another folder, they stand where its
@@ -98,19 +79,16 @@ need_packages() {
         failed "apt-get could not install ${missing[*]}"
 }
 
-failed() {
-    tail -n 20 "$work/log" >&3
-    mv -f "$work/log" "$folder/failed.log"
-    printf '%s\n' "$*; the whole log: $folder/failed.log" >&3
-    exit 1
+need_compilers() {
+    need_rust
+    need_packages
 }
 
-# All but the fetched sources goes into the work folder: removing it leaves nothing half-built,
-# not even in Go's cache, where the helper would take its half-made copy of flux for a whole one.
+# In Go's own cache the helper would take its half-made copy of flux for a whole one.
 compile() {
-    unset GOOS GOARCH CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR CARGO_BUILD_TARGET
-    export GOCACHE=$work/go TMPDIR=$work GOFLAGS=-buildvcs=false GOWORK=off CGO_ENABLED=1 CC=${CC:-cc}
-    cd "$here"
+    use_work_folder
+    unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR CARGO_BUILD_TARGET
+    export CGO_ENABLED=1 CC=${CC:-cc}
     go build -o "$work/pkg-config" github.com/influxdata/pkg-config
     say "$SECONDS s: the sources are here; building flux, its query language (Rust)"
     "$work/pkg-config" --libs flux
@@ -121,38 +99,4 @@ compile() {
         -o "$work/influxd" github.com/influxdata/influxdb/v2/cmd/influxd
 }
 
-# Compiles in a process group of its own, so that a signal ends the compilers too, and at once.
-build() {
-    SECONDS=0
-    say "building influxd $version from its sources, once: 5 to 6 minutes on two cores"
-    set -m
-    compile >"$work/log" 2>&1 </dev/null &
-    job=$!
-    set +m
-    trap 'kill -KILL -- -$job; exit 130' INT
-    trap 'kill -KILL -- -$job; exit 143' TERM HUP
-    wait "$job" || failed "influxd $version could not be built, after $SECONDS s"
-    trap - INT TERM HUP
-    [ "$(version_of "$work/influxd")" = "$version" ] || failed "what was built is not $version"
-    mv "$work/influxd" "$binary"
-    say "influxd $version is built, in $SECONDS s"
-}
-
-build_once() {
-    need_go
-    need_rust
-    has flock || lacks "apt-get install util-linux"
-    mkdir -p "$folder"
-    exec 9>"$folder/lock"
-    flock -n 9 || { say "another make is building influxd: waiting for it" && flock 9; }
-    is_built && return
-    rm -rf "$work"
-    trap 'rm -rf "$work"' EXIT
-    mkdir "$work"
-    need_packages
-    build
-}
-
-on_path && exit
-if is_built; then say "influxd $version is here"; else build_once; fi
-echo "$binary"
+bring
