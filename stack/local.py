@@ -30,7 +30,7 @@ from stack.ports import PortReservation, reserve_port
 from stack.postgresql import Postgresql, postgresql_user
 from stack.process import GRACE_SECONDS, READY_SECONDS, ROOMS, Process
 from stack.services import Fleet, Place, Service
-from stack.ways import Way
+from stack.ways import Way, Ways
 from stack.workspace import Workspace
 from telemetry.store import Store
 from telemetry.store.opening import open_store
@@ -113,6 +113,11 @@ class LocalStack:
     def authority(self) -> Authority:
         """Who signs the certificates of this stack's brokers and of their clients."""
         return Authority.make("a local stack")
+
+    @cached_property
+    def ways(self) -> Ways:
+        """The ways other than MQTT, by name, with their addresses in this stack."""
+        return Ways(HOST, self._workspace, lambda: self.authority, self._port)
 
     def close(self) -> None:
         """Stop everything in reverse order; a further Ctrl-C meanwhile ends the grace."""

@@ -1,21 +1,29 @@
 """The ways other than MQTT on one machine: what each side of one has to be told."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 from msgspec import Struct
 
+from broker.certificates import Authority
+from stack import StackError
+from stack.workspace import Workspace
+from telemetry.keys import entry_line, make_key
+
 
 class Way(Struct, frozen=True):
     """A way between the processes of a local stack.
 
-    `ingest` and `sensors` are settings without their prefix, for the one and the other side.
+    `ingest` and `sensors` are settings without their prefix, for the one and the other side. One
+    that is not `acknowledged` carries QoS 0 alone.
     """
 
     name: str
     ingest: Mapping[str, str]
     sensors: Mapping[str, str]
+    acknowledged: bool = True
 
     @classmethod
     def folder(cls, path: Path) -> Self:
@@ -23,3 +31,87 @@ class Way(Struct, frozen=True):
         path.mkdir(exist_ok=True)
         told = {"FOLDER": str(path)}
         return cls("folder", told, told)
+
+
+class Ways:
+    """The ways of one local stack: each once, with a place of its own, and one key for all."""
+
+    def __init__(
+        self,
+        host: str,
+        workspace: Workspace,
+        authority: Callable[[], Authority],
+        port: Callable[[], int],
+    ) -> None:
+        self._host = host
+        self._workspace = workspace
+        self._authority = authority
+        self._port = port
+        self._made: dict[str, Way] = {}
+
+    def named(self, name: str) -> Way:
+        """Return a way by its name in the comparison; StackError names those that there are."""
+        if name not in WAYS:
+            raise StackError(f"{name!r} is no way; {', '.join(WAYS)} are")
+        if name not in self._made:
+            self._made[name] = WAYS[name](self)
+        return self._made[name]
+
+    def _tcp(self) -> Way:
+        keys, key = self._keys
+        port = str(self._port())
+        ingest = {"TCP_LISTEN": f"{self._host}:{port}", "KEYS_FILE": str(keys)}
+        return Way("tcp", ingest, {"TCP_HOST": self._host, "TCP_PORT": port, "KEY_FILE": str(key)})
+
+    def _tcp_tls(self) -> Way:
+        tcp, (certificate, key, ca) = self._tcp(), self._certificate
+        shown = {"TCP_CERTIFICATE_FILE": str(certificate), "TCP_KEY_FILE": str(key)}
+        return Way("tcp", {**tcp.ingest, **shown}, {**tcp.sensors, "TLS_CA_FILE": str(ca)})
+
+    def _unix(self) -> Way:
+        told = {"UNIX_SOCKET": str(self._sockets / "lines.socket")}
+        return Way("unix", told, told)
+
+    def _udp(self) -> Way:
+        port = str(self._port())
+        sensors = {"UDP_HOST": self._host, "UDP_PORT": port}
+        return Way("udp", {"UDP_LISTEN": f"{self._host}:{port}"}, sensors, acknowledged=False)
+
+    def _unixgram(self) -> Way:
+        told = {"UNIXGRAM_SOCKET": str(self._sockets / "datagrams.socket")}
+        return Way("unixgram", told, told, acknowledged=False)
+
+    def _folder(self) -> Way:
+        return Way.folder(self._workspace.subfolder("shared"))
+
+    @cached_property
+    def _keys(self) -> tuple[Path, Path]:
+        """The file of ingest's keys, and the key of the devices, which is in it."""
+        key, entry = make_key("devices", ["write"], None, made="")
+        keys = self._workspace.secret("sender-keys", entry_line(entry).decode())
+        return keys, self._workspace.secret("sender-key", key)
+
+    @cached_property
+    def _certificate(self) -> tuple[Path, Path, Path]:
+        """What ingest shows, its key, and whom the devices trust."""
+        authority = self._authority()
+        issued = authority.issue_server([self._host, "localhost"])
+        return (
+            self._workspace.secret("ingest.crt", issued.certificate_pem),
+            self._workspace.secret("ingest.key", issued.key_pem),
+            self._workspace.secret("ca.crt", authority.certificate_pem),
+        )
+
+    @cached_property
+    def _sockets(self) -> Path:
+        return self._workspace.subfolder("sockets")
+
+
+WAYS: dict[str, Callable[[Ways], Way]] = {
+    "tcp": Ways._tcp,
+    "tcp-tls": Ways._tcp_tls,
+    "unix": Ways._unix,
+    "udp": Ways._udp,
+    "unixgram": Ways._unixgram,
+    "folder": Ways._folder,
+}

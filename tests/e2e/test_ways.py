@@ -1,0 +1,39 @@
+"""A fleet by the ways with sockets: what is promised over each, while ingest dies and is away."""
+
+import time
+
+import pytest
+
+from stack.local import LocalStack
+from telemetry.audit import AuditReport
+from tests.e2e.test_delivery import figure, settled_audit, silent_store
+from tests.eventually import eventually
+
+DEVICES = 60
+
+
+def run_while_ingest_dies(local: LocalStack, name: str, away_seconds: float) -> AuditReport:
+    """Kill ingest while it holds unanswered readings, and start it again so much later."""
+    way = local.ways.named(name)
+    ingest = local.start_ingest(ways=[way])
+    fleet = local.start_fleet("demo", devices=DEVICES, way=way)
+    eventually(lambda: figure(ingest, "written_readings") > DEVICES, what="readings stored")
+    with silent_store(local):
+        eventually(lambda: figure(ingest, "in_flight_readings") > DEVICES, what="readings held")
+        ingest.kill()
+    time.sleep(away_seconds)
+    ingest.start()
+    eventually(lambda: figure(ingest, "written_readings") > 3 * DEVICES, what="readings again")
+    fleet.stop()
+    return settled_audit(local, ingest)
+
+
+@pytest.mark.parametrize(("name", "away_seconds"), [("tcp", 10), ("tcp-tls", 0), ("unix", 10)])
+def test_an_ingest_that_is_killed_and_away_loses_nothing_that_it_answered_for(
+    local: LocalStack, name: str, away_seconds: float
+) -> None:
+    report = run_while_ingest_dies(local, name, away_seconds)
+    assert report.promise_kept, report.findings
+    for qos in (1, 2):
+        level = report.by_qos[qos]
+        assert level.offered == level.acknowledged == level.stored > DEVICES
