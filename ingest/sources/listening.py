@@ -137,12 +137,19 @@ class SocketFile:
 class WatchedSocket:
     """A socket that is opened as soon as it can be; `on_readable` is called while it has something.
 
-    `problem` says why it is not open: its place may still be another process's.
+    `prepare` is called with it when it is open. `problem` says why it is not: its place may be
+    another process's still.
     """
 
-    def __init__(self, place: Place, on_readable: Callable[[socket.socket], None]) -> None:
+    def __init__(
+        self,
+        place: Place,
+        on_readable: Callable[[socket.socket], None],
+        prepare: Callable[[socket.socket], None] = lambda _opened: None,
+    ) -> None:
         self._place = place
         self._on_readable = on_readable
+        self._prepare = prepare
         self._socket: socket.socket | None = None
         self._is_watched = True
         self.problem: str | None = "not open yet"
@@ -174,6 +181,11 @@ class WatchedSocket:
         else:
             loop.remove_reader(self._socket)
 
+    def read_once(self) -> None:
+        """Take what is there now, as if the loop had told of it."""
+        if self._socket is not None and self._is_watched:
+            self._on_readable(self._socket)
+
     def close(self) -> None:
         """Close it for good, and take away its file."""
         self.problem = None
@@ -192,6 +204,7 @@ class WatchedSocket:
             self.problem = str(error)
             return False
         self.problem = None
+        self._prepare(self._socket)
         self.watch(self._is_watched)
         _logger.info("listening", address=str(self.address))
         return True

@@ -1,5 +1,6 @@
 """Socket sources as the settings want them."""
 
+import ipaddress
 import os
 import pwd
 import socket
@@ -9,6 +10,7 @@ from pathlib import Path
 from ingest.intake import Intake
 from ingest.settings import IngestSettings
 from ingest.sources import Source
+from ingest.sources.datagrams import DatagramSource, Network
 from ingest.sources.keys import SenderKeys
 from ingest.sources.listening import NetworkPlace, SocketFile
 from ingest.sources.stream_connection import Limits
@@ -27,6 +29,10 @@ def open_socket_sources(settings: IngestSettings, intake: Intake, tally: Tally) 
         yield _tcp(settings, intake, tally)
     if settings.unix_socket:
         yield _unix(settings, intake, tally)
+    if settings.udp_listen:
+        yield _udp(settings, intake, tally)
+    if settings.unixgram_socket:
+        yield _unixgram(settings, intake, tally)
 
 
 def _tcp(settings: IngestSettings, intake: Intake, tally: Tally) -> StreamSource:
@@ -54,6 +60,29 @@ def _unix(settings: IngestSettings, intake: Intake, tally: Tally) -> StreamSourc
     )
 
 
+def _udp(settings: IngestSettings, intake: Intake, tally: Tally) -> DatagramSource:
+    return DatagramSource(
+        "udp",
+        NetworkPlace.parse("INGEST_UDP_LISTEN", settings.udp_listen, socket.SOCK_DGRAM),
+        intake,
+        tally,
+        payload_bytes=settings.payload_bytes,
+        buffer_bytes=settings.datagram_buffer_bytes,
+        networks=allowed_networks(settings.udp_allow),
+    )
+
+
+def _unixgram(settings: IngestSettings, intake: Intake, tally: Tally) -> DatagramSource:
+    return DatagramSource(
+        "unixgram",
+        SocketFile("INGEST_UNIXGRAM_SOCKET", settings.unixgram_socket, socket.SOCK_DGRAM),
+        intake,
+        tally,
+        payload_bytes=settings.payload_bytes,
+        buffer_bytes=settings.datagram_buffer_bytes,
+    )
+
+
 def _limits(settings: IngestSettings) -> Limits:
     return Limits(
         line_bytes=settings.payload_bytes,
@@ -74,6 +103,14 @@ def allowed_users(text: str) -> frozenset[int]:
     """Return who may send to a Unix socket: our own user and root, and who is named."""
     named = (one.strip() for one in text.split(","))
     return frozenset({0, os.getuid(), *(_user(one) for one in named if one)})
+
+
+def allowed_networks(text: str) -> list[Network]:
+    """Return from where datagrams are taken over UDP."""
+    try:
+        return [ipaddress.ip_network(one.strip()) for one in text.split(",") if one.strip()]
+    except ValueError as error:
+        raise SettingError(f"INGEST_UDP_ALLOW={text!r}: {error}") from error
 
 
 def _user(name: str) -> int:

@@ -25,6 +25,7 @@ def test_each_socket_is_a_source_when_it_is_set_and_none_is_by_default(tmp_path:
     assert opened(tmp_path) == []
     assert opened(tmp_path, unix_socket=path) == ["unix"]
     assert opened(tmp_path, tcp_listen="127.0.0.1:0", keys_file=str(keys)) == ["tcp"]
+    assert opened(tmp_path, udp_listen="127.0.0.1:0", unixgram_socket=path) == ["udp", "unixgram"]
     assert not Path(path).exists()
 
 
@@ -40,6 +41,9 @@ def test_each_socket_is_a_source_when_it_is_set_and_none_is_by_default(tmp_path:
         ),
         ({"unix_socket": "in.sock", "unix_allow_users": "no such user"}, "no such user"),
         ({"unix_socket": "x" * 200}, "107 bytes"),
+        ({"udp_listen": "9104"}, "INGEST_UDP_LISTEN='9104'"),
+        ({"udp_listen": "0.0.0.0:9104", "udp_allow": "10.0.0.0/8, 10.1"}, "'10.1'"),
+        ({"udp_listen": "0.0.0.0:9104", "udp_allow": "10.0.0.1/8"}, "host bits set"),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_settings_name(
