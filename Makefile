@@ -3,7 +3,7 @@
 PYTHON   ?= python3
 DEVICES  ?= 100
 DURATION ?= 30
-QOS      ?= mixed
+VIA      ?= mqtt
 STORE    ?= sqlite
 PORT     ?= 8080
 # The longest first, and twice as many at once as there are cores: most of them wait for something.
@@ -30,11 +30,11 @@ UNUSED   := --no-emit-package pbr --no-emit-package setuptools
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: mosquitto $(RUNTIME) ## a fleet through the whole pipeline, and its delivery report [DEVICES=100 DURATION=30 QOS=mixed STORE=sqlite]
-	@$(BIN)/python -m stack demo --devices $(DEVICES) --duration $(DURATION) --qos $(QOS) --store $(STORE)
+demo: mosquitto $(RUNTIME) ## a fleet through the whole pipeline, and its delivery report [DEVICES=100 DURATION=30 QOS=mixed VIA=mqtt STORE=sqlite]
+	@$(BIN)/python -m stack demo --devices $(DEVICES) --duration $(DURATION) $(if $(QOS),--qos $(QOS)) --via $(VIA) --store $(STORE)
 
-run: mosquitto $(RUNTIME) ## the same until Ctrl-C, with the live page [DEVICES=100 QOS=mixed STORE=sqlite PORT=8080]
-	@$(BIN)/python -m stack run --devices $(DEVICES) --qos $(QOS) --store $(STORE) --port $(PORT)
+run: mosquitto $(RUNTIME) ## the same until Ctrl-C, with the live page [DEVICES=100 QOS=mixed VIA=mqtt STORE=sqlite PORT=8080]
+	@$(BIN)/python -m stack run --devices $(DEVICES) $(if $(QOS),--qos $(QOS)) --via $(VIA) --store $(STORE) --port $(PORT)
 
 test: mosquitto postgresql chromium curl $(DEV) ## unit, integration and end-to-end tests [TESTS=path ARGS=...]
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS) $(TESTS)

@@ -15,6 +15,7 @@ from stack.influxdb import InfluxdMissing
 from stack.interrupts import stop_by_signals
 from stack.ports import PortTaken
 from stack.run import run_until_stopped
+from stack.ways import MQTT, WAYS
 from telemetry.settings import SettingError
 
 application = typer.Typer(
@@ -39,7 +40,13 @@ class StoreKind(StrEnum):
 
 FleetOption = Annotated[str, typer.Option(help="a fleet file, or the name of one that comes along")]
 DevicesOption = Annotated[int, typer.Option(min=1, max=10_000, help="how many devices publish")]
-QosOption = Annotated[Qos, typer.Option(help="the level at which they publish")]
+QosOption = Annotated[
+    Qos | None,
+    typer.Option(help="the level at which they publish: mixed, or 0 where a way has no answers"),
+]
+ViaOption = Annotated[
+    str, typer.Option(help=f"the way that readings take: {', '.join((MQTT, *WAYS))}")
+]
 StoreOption = Annotated[StoreKind, typer.Option(help="where readings are stored")]
 
 
@@ -48,7 +55,8 @@ def demo(
     fleet: FleetOption = "demo",
     devices: DevicesOption = 100,
     duration: Annotated[float, typer.Option(min=1, help="for how many seconds")] = 30,
-    qos: QosOption = Qos.mixed,
+    qos: QosOption = None,
+    via: ViaOption = MQTT,
     store: StoreOption = StoreKind.sqlite,
     report: Annotated[Path, typer.Option(help="where the report is left")] = DEMO_REPORT,
 ) -> None:
@@ -60,7 +68,8 @@ def demo(
         fleet=_fleet(fleet),
         devices=devices,
         duration_seconds=duration,
-        qos=qos.value,
+        qos=qos and qos.value,
+        via=via,
         store=store.value,
         report=report,
     )
@@ -71,13 +80,19 @@ def demo(
 def run(
     fleet: FleetOption = "demo",
     devices: DevicesOption = 100,
-    qos: QosOption = Qos.mixed,
+    qos: QosOption = None,
+    via: ViaOption = MQTT,
     store: StoreOption = StoreKind.sqlite,
     port: Annotated[int, typer.Option(min=1, max=65_535, help="of the API and its page")] = 8080,
 ) -> None:
     """Keep the whole pipeline running until Ctrl-C, with the live page; readings are kept."""
     run_until_stopped(
-        fleet=_fleet(fleet), devices=devices, qos=qos.value, store=store.value, port=port
+        fleet=_fleet(fleet),
+        devices=devices,
+        qos=qos and qos.value,
+        via=via,
+        store=store.value,
+        port=port,
     )
 
 

@@ -16,6 +16,7 @@ from stack import StackError
 from stack.local import LocalStack
 from stack.services import Fleet, Service
 from stack.waiting import holds_within
+from stack.ways import MQTT
 from telemetry.audit import AuditReport, QosReport, audit
 from telemetry.audit.report import render
 from telemetry.latency import KINDS, Latencies
@@ -48,7 +49,8 @@ class DemoRequest(Struct, frozen=True):
     fleet: str | Path
     devices: int
     duration_seconds: float
-    qos: str
+    qos: str | None
+    via: str
     store: str
     report: Path
 
@@ -57,6 +59,7 @@ class DemoReport(Struct):
     """What the demo leaves in its report, `build/demo.json`."""
 
     devices: int
+    via: str
     store: str
     by_qos: dict[str, QosReport]
     ingest: IngestCounts
@@ -72,7 +75,7 @@ def run_demo(request: DemoRequest, console: Console) -> int:
         _watch(local, fleet, ingest, request.duration_seconds, console)
         report = _audited(local, ingest)
         counts = _ingest_counts(ingest)
-        disagreement = _disagreement(api, report)
+        disagreement = _disagreement(api, report, told_levels=request.via == MQTT)
     _write(request, report, counts)
     return _verdict(report, counts, disagreement, console)
 
@@ -89,17 +92,21 @@ def _fresh_file() -> str:
 def _start(
     local: LocalStack, request: DemoRequest, console: Console
 ) -> tuple[Service, Service, Fleet]:
+    way, qos = local.ways.chosen(request.via, request.qos)
     with console.status("starting Mosquitto, ingest and the API"):
         local.start_broker()
         if request.store == "influxdb":
             local.start_influxdb()
-        ingest = local.start_ingest(settings={"INGEST_FIGURES_INTERVAL_MS": _FIGURES_INTERVAL_MS})
+        ingest = local.start_ingest(
+            ways=[way] if way else (), settings={"INGEST_FIGURES_INTERVAL_MS": _FIGURES_INTERVAL_MS}
+        )
         api = local.start_api(settings={"API_FIGURES_INTERVAL_MS": _FIGURES_INTERVAL_MS})
     with console.status(f"connecting {request.devices:,} devices"):
         fleet = local.start_fleet(
             request.fleet,
             devices=request.devices,
-            qos=request.qos,
+            qos=qos,
+            way=way,
             duration_seconds=request.duration_seconds,
             settings={"SENSORS_FIGURES_INTERVAL_MS": _FIGURES_INTERVAL_MS},
         )
@@ -172,18 +179,22 @@ def _ingest_counts(ingest: Service) -> IngestCounts:
     return {what: int(totals[f"{metric}_readings"]) for what, metric in _COUNTED.items()}
 
 
-def _disagreement(api: Service, report: AuditReport) -> str | None:
-    """Ask the API over HTTP for the stored counts; return where they differ from the audit's."""
+def _disagreement(api: Service, report: AuditReport, *, told_levels: bool) -> str | None:
+    """Ask the API over HTTP for the stored counts; return where they differ from the audit's.
+
+    Levels are what devices tell over MQTT alone: by another way all readings count as one.
+    """
     audited = {str(qos): level.stored for qos, level in report.by_qos.items()}
+    if not told_levels:
+        audited = {"all": sum(audited.values())}
     answered: dict[str, int] = {}
 
     def agrees() -> bool:
         nonlocal answered
-        status, text = api.get("/v1/delivery", _API_WITHIN_SECONDS)
-        if status != http.client.OK:
-            raise StackError(f"{api.url}/v1/delivery says {status}: {text}")
-        levels = msgspec.json.decode(text)["by_qos"]
-        answered = {qos: levels.get(qos, {}).get("stored") or 0 for qos in audited}
+        levels = _stored_by_level(api)
+        if not told_levels:
+            levels = {"all": sum(levels.values())}
+        answered = {qos: levels.get(qos, 0) for qos in audited}
         return answered == audited
 
     # The API may answer from its cache for a moment.
@@ -192,9 +203,17 @@ def _disagreement(api: Service, report: AuditReport) -> str | None:
     return f"the API counts {answered} stored readings by QoS level, the audit {audited}"
 
 
+def _stored_by_level(api: Service) -> dict[str, int]:
+    status, text = api.get("/v1/delivery", _API_WITHIN_SECONDS)
+    if status != http.client.OK:
+        raise StackError(f"{api.url}/v1/delivery says {status}: {text}")
+    levels = msgspec.json.decode(text)["by_qos"]
+    return {qos: level.get("stored") or 0 for qos, level in levels.items()}
+
+
 def _write(request: DemoRequest, report: AuditReport, counts: IngestCounts) -> None:
     by_qos = {str(qos): level for qos, level in report.by_qos.items()}
-    written = DemoReport(request.devices, request.store, by_qos, counts)
+    written = DemoReport(request.devices, request.via, request.store, by_qos, counts)
     data = msgspec.json.format(msgspec.json.encode(written), indent=2)
     request.report.parent.mkdir(parents=True, exist_ok=True)
     request.report.write_bytes(data + b"\n")

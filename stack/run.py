@@ -11,7 +11,9 @@ FOLDER = Path("build/run")
 _WATCH_SECONDS = 0.5
 
 
-def run_until_stopped(*, fleet: str | Path, devices: int, qos: str, store: str, port: int) -> None:
+def run_until_stopped(
+    *, fleet: str | Path, devices: int, qos: str | None, via: str, store: str, port: int
+) -> None:
     """Run broker, store, ingest, API and fleet; return never, but by an exception.
 
     KeyboardInterrupt is Ctrl-C; PortTaken, MosquittoMissing and ProcessFailed say what is wrong.
@@ -20,14 +22,15 @@ def run_until_stopped(*, fleet: str | Path, devices: int, qos: str, store: str, 
     FOLDER.mkdir(parents=True, exist_ok=True)
     store_url = f"sqlite:///{(FOLDER / 'denyut.sqlite').resolve()}"
     with LocalStack(store_url=store_url, logs=FOLDER / "logs") as local:
+        way, level = local.ways.chosen(via, qos)
         print("starting the broker, ingest and the API …", flush=True)
         local.start_broker()
         if store == "influxdb":
             local.start_influxdb(FOLDER.resolve() / "influxdb")
-        local.start_ingest()
+        local.start_ingest(ways=[way] if way else ())
         api = local.start_api(port=port)
-        local.start_fleet(fleet, devices=devices, qos=qos)
-        print(f"{devices} devices are publishing; the live page: {api.url}/", flush=True)
+        local.start_fleet(fleet, devices=devices, qos=level, way=way)
+        print(f"{devices} devices are publishing over {via}; the live page: {api.url}/", flush=True)
         print(f"logs in {FOLDER / 'logs'}, readings in {FOLDER}; Ctrl-C stops it all", flush=True)
         while True:
             local.check_running()

@@ -12,6 +12,8 @@ from stack import StackError
 from stack.workspace import Workspace
 from telemetry.keys import entry_line, make_key
 
+MQTT = "mqtt"
+
 
 class Way(Struct, frozen=True):
     """A way between the processes of a local stack.
@@ -52,10 +54,22 @@ class Ways:
     def named(self, name: str) -> Way:
         """Return a way by its name in the comparison; StackError names those that there are."""
         if name not in WAYS:
-            raise StackError(f"{name!r} is no way; {', '.join(WAYS)} are")
+            raise StackError(f"{name!r} is no way; {', '.join((MQTT, *WAYS))} are")
         if name not in self._made:
             self._made[name] = WAYS[name](self)
         return self._made[name]
+
+    def chosen(self, name: str, qos: str | None) -> tuple[Way | None, str]:
+        """Return the way that a person asks for, None for MQTT, and the level at which it is taken.
+
+        Without a wish that is a mix, or QoS 0 where there are no answers; StackError where the two
+        do not go together.
+        """
+        way = None if name == MQTT else self.named(name)
+        answers = way is None or way.acknowledged
+        if not answers and qos not in (None, "0"):
+            raise StackError(f"--qos {qos}: --via {name} gives no answers; 0 is allowed")
+        return way, qos or ("mixed" if answers else "0")
 
     def _tcp(self) -> Way:
         keys, key = self._keys

@@ -1,9 +1,14 @@
 """A fleet by the ways with sockets: what is promised over each, while ingest dies and is away."""
 
+import io
 import time
+from pathlib import Path
 
+import msgspec
 import pytest
+from rich.console import Console
 
+from stack.demo import DemoRequest, run_demo
 from stack.local import LocalStack
 from telemetry.audit import AuditReport
 from tests.e2e.test_delivery import figure, settled_audit, silent_store
@@ -37,3 +42,23 @@ def test_an_ingest_that_is_killed_and_away_loses_nothing_that_it_answered_for(
     for qos in (1, 2):
         level = report.by_qos[qos]
         assert level.offered == level.acknowledged == level.stored > DEVICES
+
+
+def test_the_demo_goes_by_another_way_and_the_api_counts_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    request = DemoRequest(
+        fleet="demo",
+        devices=20,
+        duration_seconds=2,
+        qos=None,
+        via="unix",
+        store="sqlite",
+        report=tmp_path / "demo.json",
+    )
+    said = io.StringIO()
+    assert run_demo(request, Console(file=said)) == 0, said.getvalue()
+    left = msgspec.json.decode(request.report.read_bytes())
+    assert left["via"] == "unix"
+    assert left["by_qos"]["1"]["acknowledged"] == left["by_qos"]["1"]["stored"] > 0
