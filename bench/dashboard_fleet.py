@@ -75,12 +75,20 @@ class KnownFleet(Struct, frozen=True, kw_only=True):
 
 def store_fleet(store: Store, reading: Store, fleet: KnownFleet) -> int:
     """Store readings and figures; return how many readings there are. `reading` is the API's."""
-    count = 0
-    for device in range(fleet.devices):
-        count += _store(store, _readings(fleet, device))
+    count = store_readings(store, fleet)
+    store_figures(store, reading, fleet)
+    return count
+
+
+def store_readings(store: Store, fleet: KnownFleet) -> int:
+    """Store the devices' readings; return how many."""
+    return sum(_store(store, _readings(fleet, device)) for device in range(fleet.devices))
+
+
+def store_figures(store: Store, reading: Store, fleet: KnownFleet) -> None:
+    """Store what the services tell of themselves, gaps as the API counts them by `reading`."""
     _store(store, _figures(reading, fleet))
     _store(store, _commands(fleet))
-    return count
 
 
 def statuses(fleet: KnownFleet) -> StatusBoard:
