@@ -11,7 +11,7 @@ from rich.console import Console
 from stack.demo import DemoRequest, run_demo
 from stack.local import LocalStack
 from telemetry.audit import AuditReport
-from tests.e2e.test_delivery import figure, settled_audit, silent_store
+from tests.e2e.test_delivery import audited, figure, settled_audit, silent_store
 from tests.eventually import eventually
 
 DEVICES = 60
@@ -42,6 +42,35 @@ def test_an_ingest_that_is_killed_and_away_loses_nothing_that_it_answered_for(
     for qos in (1, 2):
         level = report.by_qos[qos]
         assert level.offered == level.acknowledged == level.stored > DEVICES
+
+
+@pytest.mark.parametrize("name", ["udp", "unixgram"])
+def test_what_datagrams_lose_is_counted_by_sequence(local: LocalStack, name: str) -> None:
+    way = local.ways.named(name)
+    ingest = local.start_ingest(ways=[way])
+    fleet = local.start_fleet("demo", devices=DEVICES, qos="0", way=way)
+    eventually(lambda: figure(ingest, "written_readings") > DEVICES, what="readings stored")
+    with silent_store(local):
+        eventually(lambda: figure(ingest, "in_flight_readings") > DEVICES, what="readings held")
+        ingest.kill()
+    ingest.start()
+    eventually(lambda: figure(ingest, "written_readings") > 3 * DEVICES, what="readings again")
+    fleet.stop()
+    eventually(lambda: figure(ingest, "in_flight_readings") == 0, what="nothing held")
+
+    level = audited(local).by_qos[0]
+    assert level.lost > level.dropped + DEVICES, "what ingest had in its hand is gone"
+    assert missing(local) == level.lost == level.offered - level.stored
+    assert (level.phantom, level.duplicated) == (0, 0)
+
+
+def missing(local: LocalStack) -> int:
+    """How many readings are missing from the store, as the sequence numbers of the others tell."""
+    store = local.open_store()
+    try:
+        return sum(one.max_seq + 1 - one.count for one in store.sequence_counts())
+    finally:
+        store.close()
 
 
 def test_the_demo_goes_by_another_way_and_the_api_counts_the_same(
