@@ -8,6 +8,7 @@ from pathlib import Path
 
 from api.settings import ApiSettings
 from broker.settings import BrokerSettings
+from ingest.inbox_settings import InboxSettings
 from ingest.settings import IngestSettings
 from loadtest.settings import LoadtestSettings
 from sensors.settings import SensorsSettings
@@ -23,6 +24,7 @@ _SERVICES: tuple[type[Settings], ...] = (
     BrokerSettings,
     SensorsSettings,
     IngestSettings,
+    InboxSettings,
     ApiSettings,
     AuditSettings,
     LoadtestSettings,

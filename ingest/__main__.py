@@ -5,7 +5,13 @@ from typing import Annotated
 
 import typer
 
-from ingest import folder_commands, keys_commands, quarantine_commands, spool_commands
+from ingest import (
+    folder_commands,
+    inbox_commands,
+    keys_commands,
+    quarantine_commands,
+    spool_commands,
+)
 from ingest.commands import load_settings, run_or_fail
 from ingest.leaving import Departure
 from ingest.service import IngestService
@@ -19,6 +25,7 @@ application = typer.Typer(
 application.add_typer(spool_commands.application, name="spool")
 application.add_typer(quarantine_commands.application, name="quarantine")
 application.add_typer(folder_commands.application, name="folder")
+application.add_typer(inbox_commands.application, name="inbox")
 application.add_typer(keys_commands.application, name="keys")
 application.command()(members)
 

@@ -73,8 +73,25 @@ class WaysSettings(StoreSettings, frozen=True, kw_only=True):
     ] = 0
     database_url: Annotated[
         Secret | None,
-        Meta(description="the database of the inbox table, as SQLAlchemy has it; empty: none"),
+        Meta(
+            description="the database of the inbox, as `postgresql://USER:PASSWORD@HOST/DATABASE` "
+            "or `sqlite:///PATH`; empty: none"
+        ),
     ] = None
+    database_claims: Annotated[
+        int,
+        Meta(ge=1, le=64, description="how many claims on rows, each with a connection, at once"),
+    ] = 4
+    database_rows: Annotated[int, Meta(ge=1, le=10_000, description="rows in a claim, at most")] = (
+        1_000
+    )
+    database_poll_ms: Annotated[
+        int,
+        Meta(ge=4, le=60_000, description="how often an empty inbox is looked at; else more often"),
+    ] = 100
+    database_timeout_seconds: Annotated[
+        float, Meta(ge=1, le=120, description="how long the inbox's database may take to answer")
+    ] = 5.0
     intake_listen: Annotated[
         str, Meta(description="where readings are taken over HTTP; empty: nowhere")
     ] = ""

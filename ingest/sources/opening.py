@@ -7,7 +7,7 @@ from ingest.sources.folder.source import FolderSource
 from ingest.sources.mqtt.source import MqttSource
 from ingest.sources.socket_opening import open_socket_sources
 from ingest.tally import Tally
-from telemetry.settings import SettingError
+from telemetry.settings import Secret, SettingError
 from telemetry.topics import TopicRouter
 
 
@@ -30,6 +30,17 @@ def open_sources(
         sources.append(FolderSource(settings, intake, tally))
     if not leaving:
         sources += open_socket_sources(settings, intake, tally)
+    if settings.database_url is not None and not leaving:
+        sources.append(_open_database(settings, settings.database_url, intake, tally))
     if not sources and not leaving:
         raise SettingError("INGEST_MQTT=false: and no other way in is switched on")
     return sources
+
+
+def _open_database(settings: IngestSettings, url: Secret, intake: Intake, tally: Tally) -> Source:
+    # Imported here: a database's client costs 40 MB, and is an extra of its own.
+    try:
+        from ingest.sources.database import DatabaseSource
+    except ImportError as error:
+        raise SettingError(f"INGEST_DATABASE_URL needs denyut[database]: {error}") from error
+    return DatabaseSource(settings, url, intake, tally)
