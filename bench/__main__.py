@@ -94,11 +94,14 @@ def run(
 
 
 def _measured(name: str, measurement: Measurement) -> list[Row]:
+    measured: list[Row] = []
     try:
-        return list(measurement())
+        measured.extend(measurement())
     except StackError as error:
+        # What was measured before it stays.
         console.print(f"{name}: {error}", style="bold red")
-        return [Row(name, None, None, None, "a run that counts", False, 0)]
+        measured.append(Row(name, None, None, None, "a run that counts", False, 0))
+    return measured
 
 
 def _table(rows: list[Row]) -> Table:

@@ -13,6 +13,9 @@ from bench.governor import held_to
 from bench.pipeline import figure
 from bench.row import Row
 from loadtest.command import locust_environment
+from loadtest.objectives import Judged
+from loadtest.search import Step
+from loadtest.verdict import FILE as VERDICT
 from stack import StackError
 from stack.local import LocalStack
 from stack.process import ROOMS
@@ -66,6 +69,7 @@ def limit() -> Iterator[Row]:
         environment = {**_environment(local, users=600), **_OVERLOAD, "LOADTEST_PUBLISHER_QOS": "1"}
         ingest, api = local.start_ingest(), local.start_api()
         environment |= {"LOADTEST_TARGET": api.url, "LOADTEST_READERS": "0"}
+        environment["LOADTEST_STREAMS"] = "0"
         with held_to(ingest, _SHARE):
             knee = _knee(local, environment)
             really = _stored_a_second(ingest, environment)
@@ -118,12 +122,16 @@ def _knee(local: LocalStack, environment: Mapping[str, str]) -> float:
         "LOADTEST_FRESHNESS": "2",
         "LOADTEST_OBJECTIVES": str(objectives),
     }
-    _run([sys.executable, "-m", "loadtest", "run"], {**environment, **told})
-    steps = msgspec.json.decode((local.folder / "loadtest" / STEPS).read_bytes())
-    held = [one["per_second"] for one in steps if one["held"]]
-    if not held or all(one["held"] for one in steps):
+    done = _run([sys.executable, "-m", "loadtest", "run"], {**environment, **told})
+    results = local.folder / "loadtest"
+    if not (results / STEPS).exists():
+        raise StackError(f"void: the search did not end: {done.stderr[-500:]}")
+    steps = msgspec.json.decode((results / STEPS).read_bytes(), type=list[Step])
+    verdict = msgspec.json.decode((results / VERDICT).read_bytes(), type=list[Judged])
+    knee = next(one.result for one in verdict if one.objective.startswith("knee"))
+    if knee is None or all(step.held for step in steps):
         raise StackError("void: the search found no limit within its load")
-    return float(max(held))
+    return knee
 
 
 def _stored_a_second(ingest: Service, environment: Mapping[str, str]) -> float:

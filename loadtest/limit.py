@@ -14,7 +14,6 @@ from loadtest.window import Window
 
 FILE = "limit.json"
 _MOST_SETTLE_SECONDS = 3.0
-_RECOVERED_SECONDS = 3.0
 _MOST_RECOVERY_SECONDS = 60.0
 _FIRST_SHARE = 0.1
 _FRESHNESS = "freshness"
@@ -39,9 +38,8 @@ class LimitLoad(Load):
 
     def tick(self) -> Tick | None:
         """Go on with the step at hand, or begin the next."""
-        told = self.settings
         if self.is_cut_short or self._users is None:
-            write_steps(self.search, told)
+            write_steps(self.search, self.settings)
             return None
         if self._recovering is not None:
             self._look_for_recovery()
@@ -49,7 +47,7 @@ class LimitLoad(Load):
             self._look_for_end(self._users)
         elif self._settling is None:
             self._settling = self._window()
-        elif self._settling.seconds >= min(_MOST_SETTLE_SECONDS, told.limit_step_seconds / 2):
+        elif self._settling.seconds >= self._settle_seconds:
             self._settling, self._measuring = None, self._window()
         return self._wanted()
 
@@ -76,7 +74,7 @@ class LimitLoad(Load):
     def _look_for_recovery(self) -> None:
         assert self._recovering is not None
         assert self._recovery is not None
-        if self._recovery.seconds < _RECOVERED_SECONDS:
+        if self._recovery.seconds < self._settle_seconds:
             return
         fresh = [one for one in self._recovery.operations() if one.name == _FRESHNESS]
         is_late = any((one.p99_ms or 0.0) > self._fresh_ms / 2 for one in fresh)
@@ -85,6 +83,10 @@ class LimitLoad(Load):
             self._recovery = self._window()
         else:
             self._recovering = self._recovery = None
+
+    @property
+    def _settle_seconds(self) -> float:
+        return min(_MOST_SETTLE_SECONDS, self.settings.limit_step_seconds / 2)
 
     @property
     def _fresh_ms(self) -> float:

@@ -1,12 +1,14 @@
 """The search for the limit: raise the load until it is not held, then halve what is between.
 
-The knee is the highest load that was held below every load that was not.
+The knee is the highest load that was held below every load that was not. The last one that was not
+is tried again, because something else may have been in its way: of each load the last word counts.
 """
 
 from msgspec import Struct
 
 _RAISE_BY = 1.5
 _WITHIN = 0.05  # how near the two sides of the knee come, as a share of the load
+_TRIES = 2
 
 
 class Step(Struct, frozen=True):
@@ -30,7 +32,7 @@ class Search:
         """The highest load that was held, below all that were not."""
         lowest = self.missed.users if self.missed else self._most + 1
         return max(
-            (one for one in self.steps if one.held and one.users < lowest),
+            (one for one in self._known if one.held and one.users < lowest),
             key=lambda step: step.users,
             default=None,
         )
@@ -39,8 +41,13 @@ class Search:
     def missed(self) -> Step | None:
         """The lowest load that was not held."""
         return min(
-            (one for one in self.steps if not one.held), key=lambda step: step.users, default=None
+            (one for one in self._known if not one.held), key=lambda step: step.users, default=None
         )
+
+    @property
+    def _known(self) -> list[Step]:
+        """The last word on each load."""
+        return list({step.users: step for step in self.steps}.values())
 
     def note(self, step: Step) -> None:
         """Take in what came of a load."""
@@ -54,7 +61,9 @@ class Search:
                 return min(self._first, self._most)
             raised = max(held + 1, round(held * _RAISE_BY))
             return min(raised, self._most) if held < self._most else None
-        gap = self.missed.users - held
-        if gap <= max(1, _WITHIN * self.missed.users):
-            return None
-        return held + gap // 2
+        missed = self.missed.users
+        gap = missed - held
+        if gap > max(1, _WITHIN * missed):
+            return held + gap // 2
+        tried = sum(step.users == missed for step in self.steps)
+        return missed if tried < _TRIES else None

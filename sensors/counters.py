@@ -40,15 +40,29 @@ class Lateness:
             return self.late_readings
         return sum(self._counts[min(int(milliseconds), _LONGEST_MS) :])
 
-    def percentile_ms(self, percent: float) -> int:
-        """Return the lateness that `percent` of the readings did not exceed, rounded up."""
-        wanted = self.readings * percent / 100
-        seen = 0
-        for whole, count in enumerate(self._counts):
+    def percentile_ms(self, percent: float, since: "Lateness | None" = None) -> int:
+        """Return the lateness that `percent` of the readings did not exceed, rounded up.
+
+        With an earlier `copy`, of those since then.
+        """
+        counts, readings = self._counts, self.readings
+        if since is not None:
+            counts = [now - before for now, before in zip(counts, since._counts, strict=True)]
+            readings -= since.readings
+        wanted, seen = readings * percent / 100, 0
+        for whole, count in enumerate(counts):
             seen += count
             if seen >= wanted and seen:
                 return whole + 1
         return 0
+
+    def copy(self) -> "Lateness":
+        """Return what was counted so far."""
+        copied = Lateness()
+        copied._counts = self._counts.copy()
+        copied.readings, copied.late_readings = self.readings, self.late_readings
+        copied.most_ms = self.most_ms
+        return copied
 
 
 class Counters:

@@ -151,9 +151,12 @@ def _syntax(message: str, text: str, source: str) -> str:
 
 
 def _contradictions(found: Any) -> Iterator[str]:
-    """Yield what cannot be together in those groups whose keys are right one by one."""
+    """Yield unknown profiles, and what cannot be together in groups whose keys are right."""
     groups: dict[int, Group] = {}
     for place, group in enumerate(found if isinstance(found, list) else ()):
+        profile = group.get("profile") if isinstance(group, dict) else None
+        if isinstance(profile, str) and profile not in PROFILES:
+            yield f"groups[{place}].profile: {profile!r} is not one of {', '.join(PROFILES)}"
         with suppress(msgspec.ValidationError):
             groups[place] = msgspec.convert(group, Group)
     for place, group in groups.items():
@@ -170,11 +173,9 @@ def _in_group(group: Group) -> Iterator[tuple[str, str]]:
         yield "pack", f"packs are native, and format is {group.format}"
     yield from _in_faults(group)
     yield from _in_topic(group.topic)
-    if group.profile not in PROFILES:
-        yield "profile", f"{group.profile!r} is not one of {', '.join(PROFILES)}"
-        return
-    yield from _in_measurements(group)
-    yield from _in_template(group)
+    if group.profile in PROFILES:
+        yield from _in_measurements(group)
+        yield from _in_template(group)
 
 
 def _in_number(group: Group) -> Iterator[tuple[str, str]]:

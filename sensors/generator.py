@@ -4,7 +4,7 @@ import asyncio
 
 from msgspec import Struct
 
-from sensors.counters import LATE_MS, Counters
+from sensors.counters import Counters, Lateness
 from sensors.course import Course
 from sensors.fleet import Fleet
 from sensors.handover import Handover
@@ -16,7 +16,10 @@ _MS_PER_SECOND = 1000
 
 
 class StageReport(Struct, frozen=True):
-    """What came of one stage, in readings; `late` over 10 ms after they were due."""
+    """What came of one stage, in readings; `late` over 10 ms after they were due.
+
+    `late_p99_ms` is how late 99 % of them were made at most.
+    """
 
     name: str
     rate: float
@@ -24,6 +27,16 @@ class StageReport(Struct, frozen=True):
     offered: int
     acknowledged: int
     late: int
+    late_p99_ms: int
+
+
+class _Begun(Struct, frozen=True):
+    """What was counted when a stage began."""
+
+    elapsed_ms: float
+    offered: int
+    acknowledged: int
+    lateness: Lateness
 
 
 class Generator:
@@ -43,7 +56,7 @@ class Generator:
         self._clock = clock
         self._course = Course(fleet.stages)
         self._stage = 0
-        self._stage_began = (0.0, 0, 0, 0)
+        self._stage_began = self._begun(0.0)
         self.began_ms = int(clock.now_ms())
         self.stages: list[StageReport] = []
         self._schedule = Schedule(
@@ -119,25 +132,25 @@ class Generator:
             self._stage = self._course.stage_at(elapsed_ms)
 
     def _close_stage(self, elapsed_ms: float) -> None:
-        counters, stage = self._counters, self._fleet.stages[self._stage]
-        now = (
-            elapsed_ms,
-            sum(counters.offered),
-            sum(counters.acknowledged),
-            counters.lateness.later_than(LATE_MS),
-        )
-        took_ms, offered, acknowledged, late = (
-            after - before for after, before in zip(now, self._stage_began, strict=True)
-        )
-        seconds = round(took_ms / _MS_PER_SECOND, 3)
+        before, now = self._stage_began, self._begun(elapsed_ms)
         self._stage_began = now
         self.stages.append(
             StageReport(
                 self._name_of(self._stage),
-                stage.rate,
-                seconds,
-                int(offered),
-                int(acknowledged),
-                int(late),
+                self._fleet.stages[self._stage].rate,
+                round((now.elapsed_ms - before.elapsed_ms) / _MS_PER_SECOND, 3),
+                now.offered - before.offered,
+                now.acknowledged - before.acknowledged,
+                now.lateness.late_readings - before.lateness.late_readings,
+                now.lateness.percentile_ms(99, since=before.lateness),
             )
+        )
+
+    def _begun(self, elapsed_ms: float) -> _Begun:
+        counters = self._counters
+        return _Begun(
+            elapsed_ms,
+            sum(counters.offered),
+            sum(counters.acknowledged),
+            counters.lateness.copy(),
         )

@@ -33,10 +33,10 @@ class Objectives(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Figures(Struct, frozen=True):
-    """What a run came to, by the objectives' names."""
+    """What a run came to, by the objectives' names; None where there was nothing to measure."""
 
-    acknowledged_share: float
-    acknowledgement_p99_ms: float
+    acknowledged_share: float | None
+    acknowledgement_p99_ms: float | None
     readings_per_s: float
     late_share: float
     lateness_p99_ms: float
@@ -46,11 +46,11 @@ class Figures(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True):
-    """One objective held against the result."""
+    """One objective held against the result; what was not measured was not met."""
 
     objective: str
     target: str
-    result: float
+    result: float | None
     met: bool
 
 
@@ -63,7 +63,10 @@ def judge(objectives: Objectives, figures: Figures) -> Iterator[Verdict]:
         wanted = getattr(objectives, name)
         if wanted is None:
             continue
-        result = getattr(figures, name)
-        met = result >= wanted if name in _AT_LEAST else result <= wanted
         sign: Literal[">=", "<="] = ">=" if name in _AT_LEAST else "<="
-        yield Verdict(name, f"{sign} {wanted:g}", round(result, 4), met)
+        target, result = f"{sign} {wanted:g}", getattr(figures, name)
+        if result is None:
+            yield Verdict(name, target, None, met=False)
+        else:
+            met = result >= wanted if name in _AT_LEAST else result <= wanted
+            yield Verdict(name, target, round(result, 4), met)

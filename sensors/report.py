@@ -131,8 +131,10 @@ def _lateness(lateness: Lateness) -> LatenessReport:
 def _void(fleet: Fleet, counters: Counters, missed: int) -> str | None:
     plan, lateness = fleet.run, counters.lateness
     if not counters.connects and any(counters.offered):
-        failures = [f"{reason} {count:,}" for reason, count in counters.connect_failures.items()]
-        return f"no device ever had a connection; attempts: {', '.join(failures)}"
+        failures = [
+            f"{reason} {count:,}" for reason, count in counters.connect_failures.items() if count
+        ]
+        return f"no device ever had a connection; attempts: {', '.join(failures) or 'none'}"
     due = lateness.readings + missed
     late = lateness.later_than(plan.late_ms) + missed
     if not due or late / due <= plan.late_share:
@@ -145,12 +147,12 @@ def _void(fleet: Fleet, counters: Counters, missed: int) -> str | None:
 
 def _figures(counters: Counters, seconds: float, missed: int) -> Figures:
     offered = sum(counters.offered[1:])
-    waits = counters.acknowledgements.values()
+    waits = [one for one in counters.acknowledgements.values() if one.readings]
     lateness = counters.lateness
     due = max(lateness.readings + missed, 1)
     return Figures(
-        acknowledged_share=sum(counters.acknowledged) / offered if offered else 1.0,
-        acknowledgement_p99_ms=max(one.percentile_ms(99) for one in waits),
+        acknowledged_share=sum(counters.acknowledged) / offered if offered else None,
+        acknowledgement_p99_ms=max((one.percentile_ms(99) for one in waits), default=None),
         readings_per_s=sum(counters.offered) / seconds if seconds else 0.0,
         late_share=(lateness.late_readings + missed) / due,
         lateness_p99_ms=lateness.percentile_ms(99),
@@ -174,9 +176,12 @@ def report_table(report: Report) -> RenderableType:
         table.add_column(f"QoS {qos}", justify="right")
     for name in LevelReport.__struct_fields__:
         table.add_row(name, *(f"{getattr(level, name):,}" for level in report.by_qos.values()))
-    waits = [report.acknowledgement_ms.get(qos) for qos in report.by_qos]
+    waits = {
+        qos: report.acknowledgement_ms.get(qos) if level.acknowledged else None
+        for qos, level in report.by_qos.items()
+    }
     for percentile in ("p50", "p99"):
-        cells = ("-" if one is None else f"{getattr(one, percentile)} ms" for one in waits)
+        cells = ("-" if one is None else f"{getattr(one, percentile)} ms" for one in waits.values())
         table.add_row(f"acknowledged after {percentile}", *cells)
     lateness = report.lateness_ms
     table.caption = (
@@ -208,6 +213,8 @@ def _rows(
 
 
 def _cell(value: object) -> str:
+    if value is None:
+        return "not measured"
     if isinstance(value, bool):
         return "yes" if value else "[bold red]no[/]"
     return f"{value:,}" if isinstance(value, int | float) else str(value)

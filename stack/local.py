@@ -282,9 +282,12 @@ class LocalStack:
         place = self._place("SENSORS", client_id, told, settings)
         return self.start(Fleet(arguments, place, report))
 
-    def device_names(self, fleet: str | Path, devices: int) -> list[str]:
-        """Return the names of a fleet's first devices, as the sensors' own command tells them."""
-        arguments = _fleet_arguments("devices", fleet, devices)
+    def device_names(self, fleet: str | Path, devices: int, *, slots: int = 1) -> list[str]:
+        """Return the names of a fleet's first devices, as the sensors' own command tells them.
+
+        Those of so many processes, each with a slot of its own.
+        """
+        arguments = [*_fleet_arguments("devices", fleet, devices), "--slots", str(slots)]
         asked = subprocess.run(  # noqa: S603
             [sys.executable, "-m", *arguments],
             cwd=ROOMS,

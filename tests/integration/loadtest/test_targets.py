@@ -58,7 +58,8 @@ def test_a_search_finds_what_a_target_can_do(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     steps = json.loads((tmp_path / "results" / "limit.json").read_text())
-    assert [(step["users"], step["held"]) for step in steps] == [(1, True), (2, True), (3, False)]
+    held = [(step["users"], step["held"]) for step in steps]
+    assert held == [(1, True), (2, True), (3, False), (3, False)]
     assert "rate_percent" in steps[-1]["why"]
     knee = verdict(tmp_path)["knee in operations/s, at least"].result
     assert knee is not None

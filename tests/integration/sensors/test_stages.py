@@ -44,6 +44,7 @@ def test_stages_change_the_rate_and_end_the_run(
         assert abs(offered[name] - expected) <= 30, offered
     assert [one["met"] for one in said["verdicts"]] == [True] * 3
     assert said["void"] is None
+    assert all(one["late_p99_ms"] <= said["lateness_ms"]["max"] + 1 for one in said["stages"])
     times = [time_ms for one in sessions(local) for time_ms in one.times_ms]
     assert max(times) - min(times) <= 3600
 

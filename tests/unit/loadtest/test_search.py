@@ -48,3 +48,23 @@ def test_a_load_that_was_held_above_one_that_was_not_does_not_count() -> None:
     search.note(Step(80, held=False, per_second=800))
 
     assert search.held is None
+
+
+def test_what_was_in_the_way_once_is_no_limit() -> None:
+    search = Search(10, 1_000)
+    disturbed = [15, 120]
+    while (users := search.next_users()) is not None:
+        is_disturbed = users in disturbed
+        if is_disturbed:
+            disturbed.remove(users)
+        search.note(Step(users, users <= 200 and not is_disturbed, per_second=10.0 * users))
+        assert len(search.steps) < 40
+
+    assert search.held is not None
+    assert 190 <= search.held.users <= 200
+
+
+def test_a_limit_is_seen_twice() -> None:
+    steps = found(120).steps
+
+    assert [step.held for step in steps if step.users == steps[-1].users] == [False, False]

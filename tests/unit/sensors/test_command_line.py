@@ -49,7 +49,7 @@ def test_check_names_each_mistake_of_a_file_in_a_line_of_its_own(tmp_path: Path)
     result = invoke("check", str(path))
     assert result.exit_code == 2
     assert [line.split(": ")[2] for line in result.stderr.splitlines()] == [
-        "fleet.seed", "groups[0].count", "groups[1].jitter_ms", "groups[1].profile",
+        "fleet.seed", "groups[0].count", "groups[1].profile", "groups[1].jitter_ms",
     ]  # fmt: skip
 
 

@@ -13,6 +13,17 @@ def test_lateness_percentiles_are_those_of_the_recorded_values() -> None:
     assert (lateness.late_readings, lateness.most_ms) == (90, 99.5)
 
 
+def test_lateness_since_a_copy_is_of_what_came_after_it() -> None:
+    lateness = Lateness()
+    lateness.record(500)
+    before = lateness.copy()
+    lateness.record(3.5)
+
+    assert lateness.percentile_ms(99, since=before) == 4
+    assert lateness.percentile_ms(99) == 501
+    assert before.readings == 1
+
+
 def test_no_reading_means_no_lateness() -> None:
     assert Lateness().percentile_ms(99) == 0
 

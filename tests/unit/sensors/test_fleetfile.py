@@ -120,6 +120,11 @@ def test_an_unknown_profile_is_answered_with_the_known_ones() -> None:
     assert said.startswith("f.toml: groups[0].profile: 'toaster' is not one of weather-station, ")
 
 
+def test_an_unknown_profile_is_named_beside_other_mistakes_of_its_group() -> None:
+    said = all_errors_of(HEAD + GROUP.replace("machine", "toaster") + "qos = 7\n").splitlines()
+    assert [line.split(": ")[1] for line in said] == ["groups[0].qos", "groups[0].profile"]
+
+
 def test_a_prefix_that_makes_two_devices_of_one_name_is_refused() -> None:
     assert error_of(HEAD + GROUP + GROUP).startswith(
         "f.toml: groups[1].name: 'a' is groups[0]'s already"

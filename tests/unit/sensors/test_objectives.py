@@ -2,12 +2,13 @@
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from sensors.counters import Counters
 from sensors.course import RunPlan
 from sensors.fleet import Fleet
 from sensors.objectives import Objectives
-from sensors.report import Report, make_report
+from sensors.report import Report, make_report, report_table
 
 
 def report(
@@ -17,6 +18,7 @@ def report(
     late_ms: tuple[float, ...] = (1.0,) * 100,
     missed: int = 0,
     connects: int = 1,
+    answered: int = 100,
 ) -> Report:
     counters = Counters()
     for one in late_ms:
@@ -24,8 +26,8 @@ def report(
     counters.connects = connects
     counters.connect_failures["refused"] = 7
     counters.offered[1] = len(late_ms)
-    counters.acknowledged[1] = len(late_ms) - 1
-    for wait_ms in range(100):
+    counters.acknowledged[1] = len(late_ms) - 1 if answered else 0
+    for wait_ms in range(answered):
         counters.acknowledgements[1].record(wait_ms)
     fleet = Fleet("f", 1, [], plan, [], objectives)
     return make_report(
@@ -60,6 +62,24 @@ def test_an_objective_is_met_or_missed_and_the_exit_code_says_so(
     assert msgspec.json.decode(msgspec.json.encode(judged))["verdicts"]
 
 
+def test_what_was_not_measured_was_not_met() -> None:
+    objectives = Objectives(acknowledgement_p99_ms=500)
+    judged = report(objectives=objectives, answered=0)
+    assert [(one.result, one.met) for one in judged.verdicts] == [(None, False)]
+    assert judged.exit_code == 1
+    nothing = report(objectives=Objectives(acknowledged_share=0.5), late_ms=(), answered=0)
+    assert nothing.exit_code == 1
+
+
+def test_tables_say_where_there_was_nothing_to_measure() -> None:
+    console = Console(width=120)
+    with console.capture() as shown:
+        judged = report(objectives=Objectives(acknowledgement_p99_ms=500), answered=0)
+        console.print(report_table(judged))
+    assert "not measured" in shown.get()
+    assert "0 ms" not in shown.get().partition("made p50")[0]
+
+
 def test_a_run_that_was_late_too_often_is_void_whatever_else_it_reached() -> None:
     late = (1.0,) * 94 + (1500.0,) * 6
     judged = report(objectives=Objectives(refused=0), late_ms=late)
@@ -74,7 +94,7 @@ def test_a_run_without_a_single_connection_is_void_and_says_why() -> None:
     void = report(connects=0).void
     assert void is not None
     assert void.startswith("no device ever had a connection")
-    assert "refused 7" in void
+    assert void.endswith("attempts: refused 7")
     assert report(connects=0, late_ms=()).void is None
 
 
