@@ -13,7 +13,7 @@ from stack.swarm.observation import Observer
 from stack.swarm.oneoff import OneOff
 from stack.swarm.readiness import Readiness
 from stack.swarm.settings import DeploySettings
-from stack.swarm.stackfile import StackFile, fitting_overlays
+from stack.swarm.stackfile import StackFile, fitting_overlays, via_overlays
 from stack.swarm.vault import Vault
 
 OPERATOR_TOKEN, _ADMIN_PASSWORD = "operator-token", "influxdb-password"
@@ -50,6 +50,7 @@ class Deployment:
         """Return the stack file for this Swarm."""
         nodes = len(self.docker.rows("node", "ls"))
         overlays = fitting_overlays(self.settings.overlays, nodes)
+        overlays += via_overlays(self.settings.via, overlays)
         return StackFile(overlays, self.settings.variables)
 
     def _check(self) -> StackFile:

@@ -15,8 +15,12 @@ from stack.swarm.vault import Vault
 
 STACK_FOLDER = Path(__file__).parents[1]
 TOKENS = ("ingest", "api", "grafana")
+CERTIFIED = ("broker", "front", "client", "ingest")
 PASSWORDS = ("ingest-password", "api-password", "health-password", "grafana-password")
 API_KEY, API_KEYS, LOADTEST_KEY = "api-key", "api-keys", "loadtest-key"
+# The stack's own devices' key for ingest, what it is for, and the file of keys that ingest has.
+SENSORS_KEY, SENSORS_KEY_FOR, INGEST_KEYS = "sensors-key", "sensors-key-made-for", "ingest-keys"
+_WITH_KEY = ("tcp", "http")
 # Load-test tasks whose publishers the broker lets in, and how many of each.
 MOST_LOADTESTS, LOADTEST_DEVICES = 4, 500
 
@@ -60,11 +64,14 @@ def make_materials(settings: DeploySettings, vault: Vault) -> Materials:
     secrets = {name: vault.get(name) for name in ("fleet-key", *PASSWORDS)}
     secrets |= _certificates(settings, vault, authority)
     secrets |= _api_keys(vault)
+    ranges = _ranges(settings)
+    if settings.via in _WITH_KEY:
+        secrets |= _ingest_door(vault, authority, _own_devices(ranges))
     broker_ca = Path(settings.broker_ca).read_text() if settings.broker_ca else None
     configs = {
         "authority": authority.certificate_pem,
         "ca": broker_ca or authority.certificate_pem,
-        "devices": _devices(settings),
+        "devices": _devices(settings, ranges),
         "fleet": _fleet_file(settings).read_text(encoding="utf-8"),
         "front": (STACK_FOLDER / "front" / "haproxy.cfg").read_text(encoding="utf-8"),
         **_grafana(settings),
@@ -95,7 +102,7 @@ def _certificates(settings: DeploySettings, vault: Vault, authority: Authority) 
     )
     made_for = f"{authority.certificate_pem}{' '.join([*broker_hosts, *front_hosts])}"
     if vault.find("certificates-made-for") != made_for:
-        vault.forget("broker-certificate", "front-certificate", "client-certificate")
+        vault.forget(*(f"{name}-certificate" for name in CERTIFIED))
     broker = _certificate(vault, "broker", lambda: authority.issue_server(broker_hosts))
     front = _certificate(vault, "front", lambda: authority.issue_server(front_hosts))
     client = _certificate(vault, "client", lambda: authority.issue_client(settings.stack))
@@ -140,15 +147,35 @@ def _make_api_key(vault: Vault, name: str, *scopes: str) -> str:
     return _room("api", "keys", "make", "--name", name, *chosen, "--file", file).strip()
 
 
-def _devices(settings: DeploySettings) -> str:
+def _ingest_door(vault: Vault, authority: Authority, devices: str) -> dict[str, str]:
+    """Return what ingest and devices need to meet without a broker: a certificate, and a key."""
+    issued = _certificate(vault, "ingest", lambda: authority.issue_server(["ingest"]))
+    # It may write for these devices only: another fleet needs another one.
+    if vault.find(SENSORS_KEY_FOR) != devices or vault.find(INGEST_KEYS) is None:
+        vault.forget(INGEST_KEYS)
+        chosen = [part for one in devices.split() for part in ("--device", one)]
+        file = str(vault.path(INGEST_KEYS))
+        key = _room("ingest", "keys", "add", "--name", "sensors", *chosen, "--file", file).strip()
+        vault.keep(SENSORS_KEY, key)
+        vault.keep(SENSORS_KEY_FOR, devices)
+    return {
+        "ingest-certificate": issued.certificate_pem,
+        "ingest-key": issued.key_pem,
+        **{name: vault.get(name) for name in (INGEST_KEYS, SENSORS_KEY)},
+    }
+
+
+def _own_devices(ranges: str) -> str:
+    """Return the names of the stack's own devices and processes, by their beginnings."""
+    named = (one.partition("{") for one in ranges.split())
+    return " ".join(["sensors-*", *(f"{name}*" if brace else name for name, brace, _ in named)])
+
+
+def _devices(settings: DeploySettings, ranges: str) -> str:
     """Return the names that the broker lets in: all slots' devices, and each task's own.
 
     Publishers of a load test are `load-SLOT-NUMBER`.
     """
-    ranges = _room(
-        "sensors", "devices", _fleet(settings), "--devices", str(settings.devices),
-        "--slots", str(settings.max_sensors), "--ranges",
-    )  # fmt: skip
     own = "".join(f"sensors-{slot}\n" for slot in range(1, settings.max_sensors + 1))
     own += "".join(
         f"load-{slot}-{{0000..{LOADTEST_DEVICES - 1:04}}}\n"
@@ -156,6 +183,14 @@ def _devices(settings: DeploySettings) -> str:
     )
     further = Path(settings.devices_file).read_text("utf-8") if settings.devices_file else ""
     return f"{ranges}{own}{further}"
+
+
+def _ranges(settings: DeploySettings) -> str:
+    """Return the names of all slots' devices, as ranges."""
+    return _room(
+        "sensors", "devices", _fleet(settings), "--devices", str(settings.devices),
+        "--slots", str(settings.max_sensors), "--ranges",
+    )  # fmt: skip
 
 
 def _fleet(settings: DeploySettings) -> str:

@@ -17,6 +17,7 @@ VOLUMES = (
     "sensors-data",
     "grafana-data",
     "loadtest-data",
+    "ways-data",
 )
 
 

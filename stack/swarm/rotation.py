@@ -7,7 +7,7 @@ While the broker restarts with new passwords, devices keep their readings and co
 from enum import StrEnum
 
 from stack.swarm.deployment import Deployment
-from stack.swarm.materials import API_KEY, API_KEYS, PASSWORDS
+from stack.swarm.materials import API_KEY, API_KEYS, CERTIFIED, INGEST_KEYS, PASSWORDS
 from stack.swarm.vault import Vault
 
 
@@ -25,8 +25,8 @@ class Rotated(StrEnum):
 USUAL = (Rotated.tokens, Rotated.passwords, Rotated.certificates)
 
 _FORGOTTEN = {
-    Rotated.passwords: PASSWORDS,
-    Rotated.certificates: ("broker-certificate", "front-certificate", "client-certificate"),
+    Rotated.passwords: (*PASSWORDS, INGEST_KEYS),
+    Rotated.certificates: tuple(f"{name}-certificate" for name in CERTIFIED),
     Rotated.api_keys: (API_KEY, API_KEYS),
     Rotated.fleet_key: ("fleet-key",),
     Rotated.tokens: (),

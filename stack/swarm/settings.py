@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import msgspec
 from msgspec import Meta
@@ -15,6 +15,7 @@ from telemetry.settings import Settings, declarations
 
 Replicas = Annotated[int, Meta(ge=0, le=1_000)]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
+Via = Literal["mqtt", "tcp", "unix", "udp", "unixgram", "folder", "http"]
 _REMEMBERED = "deployment.json"
 # They say which deployment is meant, and are no part of it.
 _NAMING = ("stack", "state_dir")
@@ -101,6 +102,9 @@ class DeploySettings(Settings, frozen=True, kw_only=True):
     broker_ca: Annotated[
         str, Meta(description="the file of the authority that its certificate is of")
     ] = ""
+    via: Annotated[
+        Via, Meta(description="the way that readings of the stack's own devices take to ingest")
+    ] = "mqtt"
     ledger: Annotated[
         bool, Meta(description="whether devices keep a ledger, so that the audit can be run")
     ] = False

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,9 +11,11 @@ import yaml
 
 from stack.swarm import PreflightError
 from stack.swarm.docker import Docker
+from stack.swarm.settings import Via
 
 _FOLDER = Path(__file__).parents[1]
 _IPVS = Path("/proc/net/ip_vs")
+_IN_A_VOLUME: tuple[Via, ...] = ("unix", "unixgram", "folder")
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
@@ -94,6 +96,17 @@ def fitting_overlays(asked: str, nodes: int) -> list[str]:
     if _is_local() and not _IPVS.exists():
         chosen.append("no-ipvs")
     return chosen
+
+
+def via_overlays(via: Via, overlays: Collection[str]) -> list[str]:
+    """Return the overlays by which the stack's devices take a way, beside those that were chosen.
+
+    MQTT needs none. Where both sides need one volume, they have to be on one node.
+    """
+    if via == "mqtt":
+        return []
+    together = ["same-node"] if via in _IN_A_VOLUME and "several-nodes" in overlays else []
+    return [f"via-{via}", *together]
 
 
 def _is_local() -> bool:

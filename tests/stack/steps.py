@@ -16,6 +16,7 @@ from stack.swarm.readiness import Readiness
 from stack.swarm.removal import undeploy
 from stack.swarm.rotation import USUAL, rotate
 from stack.swarm.scaling import leave, scale, set_replicas
+from stack.swarm.settings import Via
 from stack.swarm.status import parked_slots
 from stack.swarm.vault import Vault
 from tests.stack.httpload import Target, http_load
@@ -245,6 +246,24 @@ def take_away(trial: Trial) -> None:
         trial.let_publish(10)
 
 
+def by_folder(trial: Trial) -> None:
+    """The devices' readings go through a volume that ingest shares with them."""
+    _by(trial, "folder")
+
+
+def by_tcp(trial: Trial) -> None:
+    """The devices' readings go straight to ingest, over TCP with TLS and a key."""
+    _by(trial, "tcp")
+
+
+def _by(trial: Trial, via: Via) -> None:
+    again(trial, via=via)
+    with trial.traffic():
+        trial.let_publish(5)
+        came = _messages_by(trial, via)
+        trial.must(came, f"{came:,.0f} messages came by {via}")
+
+
 def _see_refused_restore(trial: Trial, file: Path) -> None:
     try:
         restore(trial.deployment, file, replace=False)
@@ -268,15 +287,13 @@ def _see_refused(trial: Trial, said: str, *, in_swarm: bool = True) -> None:
         trial.must(made == [[], [], []], "nothing was half deployed")
 
 
-def again(trial: Trial, *, mtls: bool | None = None) -> None:
-    """Deploy with what is remembered, as a person would by the same command, but for a change."""
+def again(trial: Trial, **changes: object) -> None:
+    """Deploy with what is remembered, as a person would by the same command, but for changes."""
     settings = trial.deployment.settings
     remembered = type(settings).remembered(
         {"DENYUT_STACK": settings.stack, "DENYUT_STATE_DIR": settings.state_dir}
     )
-    if mtls is not None:
-        remembered = msgspec.structs.replace(remembered, mtls=mtls)
-    trial.deployment.settings = remembered
+    trial.deployment.settings = msgspec.structs.replace(remembered, **changes)
     trial.deployment.deploy()
 
 
@@ -299,6 +316,14 @@ def _connected(trial: Trial) -> int:
         found = re.findall(r"^denyut_ingest_received_readings_total\S* (\S+)$", page, re.MULTILINE)
         working += any(float(value) for value in found)
     return working
+
+
+def _messages_by(trial: Trial, via: Via) -> float:
+    """Return how many messages this ingest, which is the only one, has received by a way."""
+    task = trial.deployment.observer.running_tasks("ingest")[0]
+    page = trial.page(_container(task), 9101, "/metrics")
+    pattern = rf'^denyut_ingest_way_messages_total{{way="{via}"}} (\S+)$'
+    return sum(float(value) for value in re.findall(pattern, page, re.MULTILINE))
 
 
 def _loadtest_state(trial: Trial) -> str | None:

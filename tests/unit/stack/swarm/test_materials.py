@@ -12,8 +12,11 @@ from stack.swarm import PreflightError
 from stack.swarm.materials import (
     API_KEY,
     API_KEYS,
+    INGEST_KEYS,
     LOADTEST_KEY,
+    SENSORS_KEY,
     STACK_FOLDER,
+    Materials,
     check_files,
     make_materials,
 )
@@ -24,6 +27,12 @@ from stack.swarm.vault import Vault
 @pytest.fixture
 def vault(tmp_path: Path) -> Vault:
     return Vault(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Materials:
+    """What a stack with the usual settings is given."""
+    return make_materials(DeploySettings(), Vault(tmp_path_factory.mktemp("usual")))
 
 
 def test_a_second_deployment_has_the_same_secrets(vault: Vault) -> None:
@@ -48,15 +57,14 @@ def test_only_the_hash_of_the_operators_key_goes_to_the_stack(vault: Vault) -> N
     assert all(key not in text for text in materials.configs.values())
 
 
-def test_the_load_test_has_a_key_of_its_own_that_may_only_read(vault: Vault) -> None:
-    materials = make_materials(DeploySettings(), vault)
-    entries = [json.loads(line) for line in materials.secrets[API_KEYS].splitlines()]
+def test_the_load_test_has_a_key_of_its_own_that_may_only_read(usual: Materials) -> None:
+    entries = [json.loads(line) for line in usual.secrets[API_KEYS].splitlines()]
 
     assert [(one["name"], one["scopes"]) for one in entries] == [
         ("operator", ["read", "command", "admin"]),
         ("loadtest", ["read"]),
     ]
-    assert materials.secrets[LOADTEST_KEY].split("_")[1] == entries[1]["id"]
+    assert usual.secrets[LOADTEST_KEY].split("_")[1] == entries[1]["id"]
 
 
 def test_a_stack_that_knew_no_load_test_gets_its_key_and_keeps_the_others(vault: Vault) -> None:
@@ -80,19 +88,47 @@ def test_new_api_keys_are_new_for_everybody(vault: Vault) -> None:
     assert after.secrets[LOADTEST_KEY] != before.secrets[LOADTEST_KEY]
 
 
-def test_services_and_people_find_the_front_by_a_name_of_its_certificate(vault: Vault) -> None:
-    pem = make_materials(DeploySettings(), vault).secrets["front-certificate"]
-    names = load_pem_x509_certificate(pem.encode()).extensions.get_extension_for_class(
-        SubjectAlternativeName
+def test_services_and_people_find_the_front_by_a_name_of_its_certificate(
+    usual: Materials,
+) -> None:
+    assert host_names(usual.secrets["front-certificate"]) == ["front", "localhost"]
+
+
+def test_the_stacks_devices_have_a_key_for_ingest_that_is_for_them_alone(vault: Vault) -> None:
+    told = DeploySettings(via="tcp")
+    first = make_materials(told, vault).secrets
+    entry = json.loads(first[INGEST_KEYS])
+
+    assert entry["scopes"] == ["write"]
+    assert {"sensors-*", "weather-*"} <= set(entry["devices"])
+    assert not any(one in ("*", "") for one in entry["devices"])
+    assert first[SENSORS_KEY].split("_")[1] == entry["id"]
+    assert first[SENSORS_KEY] not in first[INGEST_KEYS]
+    assert host_names(first["ingest-certificate"]) == ["ingest"]
+    assert make_materials(told, vault).secrets == first
+    assert all(path.stat().st_mode & 0o077 == 0 for path in vault.folder.iterdir())
+
+
+def test_another_fleet_has_another_key_for_ingest(vault: Vault, tmp_path: Path) -> None:
+    before = make_materials(DeploySettings(via="http"), vault).secrets
+    fleet = tmp_path / "fleet.toml"
+    fleet.write_text(
+        '[fleet]\nname = "other"\nseed = 1\n'
+        '[[groups]]\nname = "pump"\ncount = 2\nsite = "hall"\nprofile = "machine"\n'
     )
 
-    assert names.value.get_values_for_type(DNSName) == ["front", "localhost"]
+    after = make_materials(DeploySettings(via="http", fleet=str(fleet)), vault).secrets
+
+    assert json.loads(after[INGEST_KEYS])["devices"] == ["sensors-*", "pump-*"]
+    assert after[SENSORS_KEY] != before[SENSORS_KEY]
 
 
-def test_secrets_are_not_seen_in_a_log(vault: Vault) -> None:
-    materials = make_materials(DeploySettings(), vault)
+def test_over_mqtt_ingest_has_no_keys_and_no_certificate(usual: Materials) -> None:
+    assert not {INGEST_KEYS, SENSORS_KEY, "ingest-certificate", "ingest-key"} & usual.secrets.keys()
 
-    assert not any(text in repr(materials) for text in materials.secrets.values())
+
+def test_secrets_are_not_seen_in_a_log(usual: Materials) -> None:
+    assert not any(text in repr(usual) for text in usual.secrets.values())
 
 
 def test_a_certificate_that_runs_out_soon_is_made_anew(vault: Vault) -> None:
@@ -162,8 +198,10 @@ def test_an_unreadable_secret_is_no_reason_to_make_another(vault: Vault) -> None
         vault.get("fleet-key")
 
 
-def test_grafana_is_given_every_file_as_a_config_that_its_service_mounts(vault: Vault) -> None:
-    given = make_materials(DeploySettings(), vault).configs
+def test_grafana_is_given_every_file_as_a_config_that_its_service_mounts(
+    usual: Materials,
+) -> None:
+    given = usual.configs
     grafana = yaml.safe_load((STACK_FOLDER / "stack.yml").read_text())["services"]["grafana"]
 
     mounted = {one["source"]: one["target"] for one in grafana["configs"]}
@@ -179,3 +217,9 @@ def test_alerts_link_to_where_the_runbooks_can_be_read(vault: Vault) -> None:
     alerts = make_materials(told, vault).configs["grafana-alerts"]
 
     assert alerts.count("runbook_url: https://wiki.example/runbooks/") == 7
+
+
+def host_names(certificate_pem: str) -> list[str]:
+    found = load_pem_x509_certificate(certificate_pem.encode())
+    names = found.extensions.get_extension_for_class(SubjectAlternativeName)
+    return names.value.get_values_for_type(DNSName)

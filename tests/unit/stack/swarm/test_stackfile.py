@@ -1,18 +1,25 @@
 """The stack file as it stands: what it asks of the Swarm, and what must hold for each service."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 import pytest
 import yaml
 
+from ingest.settings import IngestSettings
+from sensors.settings import SensorsSettings
 from stack.swarm import PreflightError
+from stack.swarm.materials import make_materials
 from stack.swarm.removal import VOLUMES
-from stack.swarm.settings import DeploySettings
-from stack.swarm.stackfile import StackFile, fitting_overlays
+from stack.swarm.settings import DeploySettings, Via
+from stack.swarm.stackfile import StackFile, fitting_overlays, via_overlays
+from stack.swarm.vault import Vault
+from telemetry.settings import declarations
 
 FILE = Path(__file__).parents[4] / "stack" / "stack.yml"
 OVERLAYS = sorted(FILE.parent.joinpath("overlays").glob("*.yml"))
+VIAS = [path for path in OVERLAYS if path.stem.startswith("via-")]
 STATELESS = {"api"}
 ON_DEMAND = {"loadtest"}
 
@@ -79,17 +86,19 @@ def test_devices_share_a_network_with_the_broker_alone() -> None:
     assert on_it == {"broker", "sensors"}
 
 
-def test_no_secret_is_in_an_environment() -> None:
-    for name, service in services().items():
+@pytest.mark.parametrize("path", [FILE, *OVERLAYS], ids=lambda path: path.stem)
+def test_no_secret_is_in_an_environment(path: Path) -> None:
+    for name, service in yaml.safe_load(path.read_text())["services"].items():
         for variable, value in service.get("environment", {}).items():
             if any(word in variable for word in ("PASSWORD", "TOKEN", "_KEY", "SECRET")):
                 assert variable.endswith(("_FILE", "__FILE")), f"{name}: {variable}"
                 assert str(value).startswith(("/run/secrets/", "${CLIENT_")), f"{name}: {variable}"
 
 
-def test_every_variable_is_one_that_make_deploy_sets_or_has_a_default() -> None:
+@pytest.mark.parametrize("path", [FILE, *OVERLAYS], ids=lambda path: path.stem)
+def test_every_variable_is_one_that_make_deploy_sets_or_has_a_default(path: Path) -> None:
     told = DeploySettings().variables
-    for line in FILE.read_text().splitlines():
+    for line in path.read_text().splitlines():
         for part in line.split("${")[1:]:
             name, _brace, _rest = part.partition("}")
             bare = name.partition(":-")[0]
@@ -122,7 +131,13 @@ def test_without_ipvs_every_service_is_found_by_its_tasks() -> None:
 
 
 def test_what_is_taken_away_with_the_data_is_every_volume() -> None:
-    assert set(yaml.safe_load(FILE.read_text())["volumes"]) == set(VOLUMES)
+    made = {
+        name
+        for path in (FILE, *OVERLAYS)
+        for name in yaml.safe_load(path.read_text()).get("volumes", {})
+    }
+
+    assert made == set(VOLUMES)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
@@ -138,9 +153,65 @@ def test_an_overlay_is_chosen_by_the_number_of_nodes() -> None:
     assert fitting_overlays("one-node no-ipvs", 3) == ["one-node", "no-ipvs"]
 
 
+def test_every_way_has_an_overlay_and_every_overlay_of_a_way_a_setting() -> None:
+    ways = {way for way in get_args(Via) if via_overlays(way, [])}
+
+    assert ways == set(get_args(Via)) - {"mqtt"}
+    assert {f"via-{way}" for way in ways} == {path.stem for path in VIAS}
+
+
+def test_devices_that_share_a_volume_with_ingest_are_on_its_node() -> None:
+    several = yaml.safe_load(FILE.with_name("overlays").joinpath("several-nodes.yml").read_text())
+    together = yaml.safe_load(FILE.with_name("overlays").joinpath("same-node.yml").read_text())
+
+    for path in VIAS:
+        way = msgspec.convert(path.stem.removeprefix("via-"), Via)
+        chosen = via_overlays(way, ["several-nodes", "no-ipvs"])
+        assert ("same-node" in chosen) == ("volumes" in yaml.safe_load(path.read_text())), way
+        assert "same-node" not in via_overlays(way, ["one-node"])
+    where = "deploy", "placement", "constraints"
+    assert at(together["services"]["sensors"], *where) == at(several["services"]["ingest"], *where)
+
+
+@pytest.mark.parametrize("path", VIAS, ids=lambda path: path.stem)
+def test_an_overlay_of_a_way_joins_both_sides(path: Path) -> None:
+    overlay = yaml.safe_load(path.read_text())
+    ingest, sensors = (overlay["services"][name] for name in ("ingest", "sensors"))
+
+    assert sensors["environment"]["SENSORS_VIA"] == path.stem.removeprefix("via-")
+    for service, settings in ((ingest, IngestSettings), (sensors, SensorsSettings)):
+        known = {one.variable for one in declarations(settings)}
+        assert {name.removesuffix("_FILE") for name in service["environment"]} <= known | {
+            name.removesuffix("_FILE") for name in known
+        }
+    # Each reaches the other: by one volume at one place, or by a network and a port.
+    assert sensors.get("volumes") == ingest.get("volumes")
+    assert ("volumes" in ingest) != ("devices" in ingest.get("networks", []))
+    assert "ports" not in ingest
+
+
+def test_what_the_overlays_of_ways_mount_is_what_make_deploy_makes(tmp_path: Path) -> None:
+    made = make_materials(DeploySettings(via="tcp"), Vault(tmp_path)).secrets
+
+    for path in VIAS:
+        overlay = yaml.safe_load(path.read_text())
+        declared = overlay.get("secrets", {})
+        services = overlay["services"].values()
+        mounted = {one["source"] for service in services for one in service.get("secrets", [])}
+        assert mounted == declared.keys() <= made.keys()
+        for name, one in declared.items():
+            assert one["name"] == f"${{{name.upper().replace('-', '_')}_SECRET}}"
+
+
 def test_an_unknown_overlay_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(PreflightError, match="nothing is none of no-ipvs, one-node"):
         StackFile(["nothing"], {})
+
+
+def at(nested: Any, *keys: str) -> Any:
+    for key in keys:
+        nested = nested[key]
+    return nested
 
 
 def tasks_of_96_megabytes(file: StackFile) -> int:
