@@ -1,4 +1,4 @@
-"""A sender of lines as a device would be: it keeps what is not answered and sends it again."""
+"""A sender of lines, which hears what it is answered."""
 
 import asyncio
 import ssl
@@ -15,7 +15,7 @@ Address = Path | tuple[str, int]
 class LineSender:
     """One connection to a stream socket; `answers` holds every line that came, decoded.
 
-    `with_key` sends one first. What is closed from the other side ends `answers`.
+    A `key` is sent first. With a certificate to `trust` it speaks TLS.
     """
 
     def __init__(
@@ -23,13 +23,11 @@ class LineSender:
         address: Address,
         *,
         key: str | None = None,
-        tls: ssl.SSLContext | None = None,
-        server_name: str | None = None,
+        trust: Path | None = None,
     ) -> None:
         self._address = address
         self._key = key
-        self._tls = tls
-        self._server_name = server_name
+        self._tls = None if trust is None else ssl.create_default_context(cafile=str(trust))
         self.answers: list[dict[str, Any]] = []
         self.is_over = asyncio.Event()
 
@@ -38,9 +36,7 @@ class LineSender:
             self.reader, self.writer = await asyncio.open_unix_connection(self._address)
         else:
             host, port = self._address
-            self.reader, self.writer = await asyncio.open_connection(
-                host, port, ssl=self._tls, server_hostname=self._server_name
-            )
+            self.reader, self.writer = await asyncio.open_connection(host, port, ssl=self._tls)
         if self._key is not None:
             self.send([msgspec.json.encode({"key": self._key})])
         self._listening = asyncio.create_task(self._listen())

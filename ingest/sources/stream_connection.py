@@ -88,7 +88,7 @@ class StreamConnection(asyncio.Protocol):
         self._durable = 0
         self._unfinished_bytes = 0
         self._discarded_bytes = 0
-        self._is_held = False
+        self._is_held = self._is_done = False
         self._is_reading = True
         self._opened_s = self._key_seen_s = self._heard_s = 0.0
         self._ending_since_s: float | None = None
@@ -109,7 +109,7 @@ class StreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
-        if self._ending_since_s is not None:
+        if self._ending_since_s is not None or self._parted_s is not None:
             self._discard(len(data))
             return
         self._heard_s = time.monotonic()
@@ -124,6 +124,7 @@ class StreamConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Answer what is owed before the end, where that can be; half a line is none."""
+        self._is_done = True
         if self._ending_since_s is None:
             self._splitter.end()
             self._note_unfinished(began_anew=True)
@@ -170,8 +171,9 @@ class StreamConnection(asyncio.Protocol):
             self._take()
 
     def close(self) -> None:
-        """End it when all that was answered is on its way."""
-        self._transport.close()
+        """End it behind what was answered."""
+        if self._parted_s is None and not self._transport.is_closing():
+            self._part()
 
     def abort(self) -> None:
         """End it at once."""
@@ -291,10 +293,9 @@ class StreamConnection(asyncio.Protocol):
     def _part(self) -> None:
         """Say the last word, and close when it was heard: a reset could overtake it."""
         self._parted_s = time.monotonic()
-        trouble = self._splitter.trouble
-        if trouble is not None:
-            self._transport.write(lines.error(trouble))
-        if trouble is None or not self._transport.can_write_eof():
+        if self._splitter.trouble is not None:
+            self._transport.write(lines.error(self._splitter.trouble))
+        if self._is_done or not self._transport.can_write_eof():
             self._transport.close()
         elif not self._transport.is_closing():
             self._transport.write_eof()

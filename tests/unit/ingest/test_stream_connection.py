@@ -401,6 +401,22 @@ def test_who_is_done_is_answered_before_the_end(desk: Desk, line: Line) -> None:
     assert desk.ended == []
 
 
+def test_who_is_told_to_go_is_listened_to_until_it_has_gone(desk: Desk, line: Line) -> None:
+    connection = connect(desk, line)
+    connection.data_received(b"a\n")
+    connection.hold()
+    desk.make_durable()
+
+    connection.close()
+
+    # A reset, for what we have not read, could overtake the last answer.
+    assert line.half_closed
+    assert line.is_reading
+    connection.data_received(b"b\n")
+    assert desk.lines == [b"a"]
+    assert connection.eof_received() is False
+
+
 def test_half_a_line_at_the_end_is_no_line(desk: Desk, line: Line) -> None:
     connection = connect(desk, line)
     connection.data_received(b"a\nhal")
