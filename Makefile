@@ -20,6 +20,9 @@ COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-versio
            --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
 SERVICES := broker sensors ingest api setup loadtest
+# In a container nobody can add what the way by a database needs.
+EXTRAS_ingest := --extra database
+EXTRAS_sensors := --extra database
 # hdrhistogram names pbr, which names setuptools; both only for its own building.
 UNUSED   := --no-emit-package pbr --no-emit-package setuptools
 
@@ -115,7 +118,7 @@ lock: $(LOCK) ## pin what setup.cfg asks for, with hashes [UPGRADE=1]
 	@$(COMPILE) -o requirements/runtime.txt setup.cfg requirements/build.in \
 		$(foreach service,$(SERVICES),--extra $(service)) --extra deploy --extra grafana --extra database
 	@$(foreach service,$(SERVICES),$(COMPILE) -o requirements/$(service).txt setup.cfg \
-		--extra $(service) $(UNUSED) -c requirements/runtime.txt &&) true
+		--extra $(service) $(EXTRAS_$(service)) $(UNUSED) -c requirements/runtime.txt &&) true
 	@$(COMPILE) -o requirements/dev.txt setup.cfg requirements/build.in \
 		--all-extras -c requirements/runtime.txt
 	@$(COMPILE) -o requirements/lock.txt requirements/lock.in

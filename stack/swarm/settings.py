@@ -15,7 +15,7 @@ from telemetry.settings import Settings, declarations
 
 Replicas = Annotated[int, Meta(ge=0, le=1_000)]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
-Via = Literal["mqtt", "tcp", "unix", "udp", "unixgram", "folder", "http"]
+Via = Literal["mqtt", "tcp", "unix", "udp", "unixgram", "folder", "database", "http"]
 _REMEMBERED = "deployment.json"
 # They say which deployment is meant, and are no part of it.
 _NAMING = ("stack", "state_dir")

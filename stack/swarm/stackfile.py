@@ -15,7 +15,7 @@ from stack.swarm.settings import Via
 
 _FOLDER = Path(__file__).parents[1]
 _IPVS = Path("/proc/net/ip_vs")
-_IN_A_VOLUME: tuple[Via, ...] = ("unix", "unixgram", "folder")
+_IN_A_VOLUME: tuple[Via, ...] = ("unix", "unixgram", "folder", "database")
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 

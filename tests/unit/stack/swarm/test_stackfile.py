@@ -7,6 +7,7 @@ import msgspec
 import pytest
 import yaml
 
+from ingest.inbox_settings import InboxSettings
 from ingest.settings import IngestSettings
 from sensors.settings import SensorsSettings
 from stack.swarm import PreflightError
@@ -180,7 +181,7 @@ def test_an_overlay_of_a_way_joins_both_sides(path: Path) -> None:
 
     assert sensors["environment"]["SENSORS_VIA"] == path.stem.removeprefix("via-")
     for service, settings in ((ingest, IngestSettings), (sensors, SensorsSettings)):
-        known = {one.variable for one in declarations(settings)}
+        known = {one.variable for one in (*declarations(settings), *declarations(InboxSettings))}
         assert {name.removesuffix("_FILE") for name in service["environment"]} <= known | {
             name.removesuffix("_FILE") for name in known
         }
