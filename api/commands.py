@@ -147,8 +147,7 @@ class Commands:
         try:
             answer = self._result(waiting, device)
         except CommandProblem as problem:
-            how = problem.type.rpartition(":")[2]
-            self._journal.note(self._client, device, name, how, waiting.began_s)
+            self._journal.note(self._client, device, name, problem.name, waiting.began_s)
             raise
         self._journal.note(self._client, device, name, "done", waiting.began_s)
         return answer

@@ -3,13 +3,12 @@
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
 from gunicorn import util
 from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
-from api.problems import CONTENT_TYPE, ProblemDetails
 from telemetry import log
+from telemetry.problem import CONTENT_TYPE, problem_body
 
 _STATUSES: tuple[tuple[type[Exception], int, str], ...] = (
     (errors.LimitRequestLine, 414, "The request line is too long."),
@@ -41,7 +40,7 @@ class MalformedWorker(ThreadWorker):  # type: ignore[misc]
 def problem_bytes(status: int, detail: str) -> bytes:
     """Return a whole HTTP answer that holds a problem and ends the connection."""
     phrase = HTTPStatus(status).phrase
-    body = msgspec.json.encode(ProblemDetails("about:blank", phrase, status, detail))
+    body = problem_body(status, detail)
     head = (
         f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\nContent-Type: {CONTENT_TYPE}\r\n"
         f"Content-Length: {len(body)}\r\nX-Content-Type-Options: nosniff\r\n\r\n"

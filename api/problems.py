@@ -2,28 +2,16 @@
 
 from http import HTTPStatus
 
-import msgspec
 from flask import Flask, Response
-from msgspec import UNSET, Struct, UnsetType
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from telemetry import log
+from telemetry.problem import CONTENT_TYPE, problem_body
 from telemetry.store import StoreError, StoreThrottled, StoreTooSlow
 
-CONTENT_TYPE = "application/problem+json"
 _RETRY_AFTER_SECONDS = 2
 
 _log = log.get(__name__)
-
-
-class ProblemDetails(Struct, frozen=True):
-    """The body of every error; `parameter` names the one that was refused."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    parameter: str | UnsetType = UNSET
 
 
 class Problem(Exception):
@@ -42,7 +30,7 @@ class Problem(Exception):
         super().__init__(detail)
         self.status = status
         self.detail = detail
-        self.type = f"urn:denyut:problem:{name}" if name else "about:blank"
+        self.name = name
         self.parameter = parameter
         self.challenge = challenge
         self.retry_after_seconds = retry_after_seconds
@@ -95,14 +83,10 @@ class NotAllowed(Problem):
 
 def problem_response(problem: Problem) -> Response:
     """Return a problem as a response."""
-    details = ProblemDetails(
-        problem.type,
-        HTTPStatus(problem.status).phrase,
-        problem.status,
-        problem.detail,
-        UNSET if problem.parameter is None else problem.parameter,
+    body = problem_body(
+        problem.status, problem.detail, name=problem.name, parameter=problem.parameter
     )
-    response = Response(msgspec.json.encode(details), problem.status, content_type=CONTENT_TYPE)
+    response = Response(body, problem.status, content_type=CONTENT_TYPE)
     if problem.challenge is not None:
         response.headers["WWW-Authenticate"] = problem.challenge
     if problem.retry_after_seconds is not None:

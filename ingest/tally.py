@@ -11,6 +11,8 @@ from typing import Literal
 from ingest.sources import WAYS, WayName, counts
 from ingest.sources.counts import SocketCounts
 from ingest.sources.folder.shared_folder import PASSED_OVER, PassedOver
+from ingest.sources.http import counts as http_counts
+from ingest.sources.http.counts import HttpCounts
 from telemetry.latency import KINDS, PERCENTILES, Kind, Latencies
 from telemetry.metrics import Sample
 
@@ -66,6 +68,7 @@ class Tally:
         default_factory=lambda: dict.fromkeys(PASSED_OVER, 0)
     )
     sockets: SocketCounts = field(default_factory=SocketCounts)
+    http: HttpCounts = field(default_factory=HttpCounts)
 
     def note_written(self, times_ms: Iterable[int]) -> None:
         """Note how far back the readings that the store has confirmed reach."""
@@ -102,6 +105,7 @@ def samples(tally: Tally, latencies: Latencies) -> Iterator[Sample]:
     yield from _session_counters(tally)
     yield from _folder_samples(tally)
     yield from counts.samples(tally.sockets)
+    yield from http_counts.samples(tally.http)
     yield from _latency_samples(latencies)
 
 

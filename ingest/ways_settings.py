@@ -102,3 +102,30 @@ class WaysSettings(StoreSettings, frozen=True, kw_only=True):
     intake_requests: Annotated[
         int, Meta(ge=1, le=100_000, description="requests with readings at once; more get 429")
     ] = 256
+    intake_connections: Annotated[
+        int, Meta(ge=1, le=100_000, description="connections over HTTP at once; idle ones go first")
+    ] = 1_000
+    intake_body_bytes: Annotated[
+        int,
+        Meta(
+            ge=1_000,
+            le=64_000_000,
+            description="a larger body gets 413, also inflated; lines (`application/x-ndjson`) and "
+            "line protocol may fill it, any other payload may be as large as a payload may be",
+        ),
+    ] = 1_000_000
+    intake_body_seconds: Annotated[
+        float, Meta(ge=0.1, le=3_600, description="how long a body may take to come")
+    ] = 30.0
+    intake_durable_seconds: Annotated[
+        float,
+        Meta(
+            ge=0.1,
+            le=3_600,
+            description="how long a request waits until its readings are durable; then it gets 503",
+        ),
+    ] = 30.0
+    intake_idle_seconds: Annotated[
+        float,
+        Meta(ge=1, le=86_400, description="how long a connection may be without a whole request"),
+    ] = 60.0

@@ -98,6 +98,23 @@ class Ways:
     def _folder(self) -> Way:
         return Way.folder(self._workspace.subfolder("shared"))
 
+    def _http(self) -> Way:
+        return self._over_http("http", {}, {})
+
+    def _https(self) -> Way:
+        certificate, key, ca = self._certificate
+        shown = {"INTAKE_CERTIFICATE_FILE": str(certificate), "INTAKE_KEY_FILE": str(key)}
+        return self._over_http("https", shown, {"TLS_CA_FILE": str(ca)})
+
+    def _over_http(self, scheme: str, ingest: Mapping[str, str], sensors: Mapping[str, str]) -> Way:
+        keys, key = self._keys
+        at = f"{self._host}:{self._port()}"
+        return Way(
+            "http",
+            {"INTAKE_LISTEN": at, "KEYS_FILE": str(keys), **ingest},
+            {"HTTP_URL": f"{scheme}://{at}", "KEY_FILE": str(key), **sensors},
+        )
+
     @cached_property
     def _keys(self) -> tuple[Path, Path]:
         """The file of ingest's keys, and the key of the devices, which is in it."""
@@ -128,4 +145,6 @@ WAYS: dict[str, Callable[[Ways], Way]] = {
     "udp": Ways._udp,
     "unixgram": Ways._unixgram,
     "folder": Ways._folder,
+    "http": Ways._http,
+    "https": Ways._https,
 }

@@ -12,10 +12,10 @@ from werkzeug.routing import Rule
 from api.openapi.declaration import JSON, Declaration, declaration_of
 from api.openapi.schemas import Schema, Schemas, parameter_schemas, text_schema
 from api.parameters import Device
-from api.problems import CONTENT_TYPE, ProblemDetails
 from api.request_ids import HEADER as REQUEST_ID
 from api.settings import ApiSettings
 from telemetry import __version__
+from telemetry.problem import CONTENT_TYPE, ProblemDetails
 
 IMPLIED_METHODS = frozenset({"HEAD", "OPTIONS"})
 """What every route answers besides; a HEAD is its GET without the body."""

@@ -10,6 +10,7 @@ from telemetry.metrics import Sample
 
 StreamWay = Literal["tcp", "unix"]
 DatagramWay = Literal["udp", "unixgram"]
+_CONNECTED: tuple[WayName, ...] = (*get_args(StreamWay), "http")
 EndReason = Literal["busy", "user", "tls", "key", "framing", "slow", "idle", "unread", "memory"]
 """Why a connection was ended, or not begun: too many of them, a user who may not send, no TLS, no
 known key, what is no line, too slow, silent, answers not read, too much of unfinished lines."""
@@ -27,11 +28,11 @@ class SocketCounts:
 
 def samples(counts: SocketCounts) -> Iterator[Sample]:
     """Yield the sockets' figures."""
-    for way in get_args(StreamWay):
+    for way in _CONNECTED:
         about = "Connections of senders."
         open_now = counts.connections[way]
         yield Sample("open_connections", open_now, about, {"way": way}, "gauge")
-    for way in get_args(StreamWay):
+    for way in _CONNECTED:
         for reason in get_args(EndReason):
             about = "Connections refused, or ended by us."
             labels = {"way": way, "reason": reason}

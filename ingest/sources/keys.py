@@ -26,6 +26,10 @@ class SenderKeys:
         entry = self._file.keyring().entry(key)
         return None if entry is None else _grant(entry)
 
+    def is_known(self, key: str) -> bool:
+        """Whether a key is in force, if only for something else."""
+        return self._file.keyring().entry(key) is not None
+
 
 def _grant(entry: KeyEntry) -> Grant | None:
     if _SCOPE not in entry.scopes:

@@ -4,6 +4,7 @@ from ingest.intake import Intake
 from ingest.settings import IngestSettings
 from ingest.sources import Source
 from ingest.sources.folder.source import FolderSource
+from ingest.sources.http.opening import open_http_source
 from ingest.sources.mqtt.source import MqttSource
 from ingest.sources.socket_opening import open_socket_sources
 from ingest.tally import Tally
@@ -32,6 +33,8 @@ def open_sources(
         sources += open_socket_sources(settings, intake, tally)
     if settings.database_url is not None and not leaving:
         sources.append(_open_database(settings, settings.database_url, intake, tally))
+    if settings.intake_listen and not leaving:
+        sources.append(open_http_source(settings, intake, tally))
     if not sources and not leaving:
         raise SettingError("INGEST_MQTT=false: and no other way in is switched on")
     return sources

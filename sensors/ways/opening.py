@@ -48,8 +48,15 @@ def _folder(settings: SensorsSettings) -> MakeChannel:
     return folder_channel(settings)
 
 
+def _http(settings: SensorsSettings) -> MakeChannel:
+    from sensors.ways.http import http_channel
+
+    return http_channel(settings)
+
+
 _CHANNELS: dict[WayName, Callable[[SensorsSettings], MakeChannel]] = {
     "tcp": _tcp,
     "unix": _unix,
     "folder": _folder,
+    "http": _http,
 }

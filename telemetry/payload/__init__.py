@@ -17,7 +17,7 @@ from telemetry.payload.value import decode_value
 from telemetry.reading import Address
 from telemetry.topics import FormatName
 
-__all__ = ["Decoded", "PayloadError", "Rejected", "decode"]
+__all__ = ["CONTENT_TYPES", "Decoded", "PayloadError", "Rejected", "decode", "format_of"]
 
 Format = Callable[[bytes, Address | None, int], Decoded]
 
@@ -58,14 +58,21 @@ def decode(
     """
     if field is not None:
         return decode_value(payload, address, arrival_ms, field)
-    chosen = _named(content_type) if content_type else None
-    chosen = chosen or template_format or _recognised(payload)
+    chosen = format_of(payload, content_type, template_format)
     try:
         return FORMATS[chosen](payload, address, arrival_ms)
     except RecursionError as error:
         raise PayloadError("nested too deeply") from error
     except UnicodeDecodeError as error:
         raise PayloadError(f"not UTF-8: {error.reason}") from error
+
+
+def format_of(
+    payload: bytes, content_type: str | None, template_format: FormatName | None = None
+) -> FormatName:
+    """Return the format in which a payload is read."""
+    named = _named(content_type) if content_type else None
+    return named or template_format or _recognised(payload)
 
 
 def _named(content_type: str) -> FormatName | None:
