@@ -135,10 +135,16 @@ class Listener(Struct, frozen=True):
     tls: ListenerTls | None = None
 
 
+class SocketFile(Struct, frozen=True):
+    """A Unix socket to listen at, in plaintext; who may connect is a matter of the file's mode."""
+
+    path: Path
+
+
 class BrokerConfiguration(Struct, frozen=True, kw_only=True):
     """Where one Mosquitto listens, which files it uses and what it bounds."""
 
-    listeners: tuple[Listener, ...]
+    listeners: tuple[Listener | SocketFile, ...]
     password_file: Path
     acl_file: Path
     persistence_folder: Path
@@ -160,7 +166,12 @@ class BrokerConfiguration(Struct, frozen=True, kw_only=True):
             *(line for listener in self.listeners for line in self._listener(listener)),
         ]
 
-    def _listener(self, listener: Listener) -> list[tuple[str, str | int]]:
+    def _listener(self, listener: Listener | SocketFile) -> list[tuple[str, str | int]]:
+        if isinstance(listener, SocketFile):
+            return [
+                ("listener", f"0 {listener.path}"),
+                ("max_connections", self.limits.max_connections),
+            ]
         lines: list[tuple[str, str | int]] = [
             ("listener", f"{listener.port} {listener.host}"),
             ("max_connections", self.limits.max_connections),

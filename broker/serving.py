@@ -15,6 +15,7 @@ from broker.configuration import (
     BrokerLimits,
     Listener,
     ListenerTls,
+    SocketFile,
 )
 from broker.devices import DevicesError, parse_devices
 from broker.private_folder import private_folder
@@ -30,6 +31,7 @@ _PASSWORDS = "passwords"
 _RENEW_DAYS = 14
 _OTHER_FILES = 64  # besides a connection each: listeners, the log, the saved state
 _MEGABYTE = 1_000_000
+_UMASK = 0o007  # for the owner and the group alone
 # All else stays here: a secret that came in the environment is none of Mosquitto's business.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")
 
@@ -51,6 +53,8 @@ def serve(settings: BrokerSettings) -> NoReturn:
     in_background(admission.follow)
     print(f"broker: {summary(settings, plan)}", file=sys.stderr, flush=True)
     environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    # Mosquitto leaves the mode of its socket file to this.
+    os.umask(_UMASK)
     # As this process and not as its child, so that it gets SIGTERM itself, and saves.
     os.execve(program, [str(program), "-c", str(configuration)], environment)  # noqa: S606
 
@@ -62,6 +66,11 @@ class Plan:
         self.devices = _devices(settings)
         self.server = _server(settings)
         self.authority_pem = _authority(settings)
+        if settings.require_certificate and settings.unix_socket:
+            raise SettingError(
+                "BROKER_UNIX_SOCKET: nobody shows a certificate there, and "
+                "BROKER_REQUIRE_CERTIFICATE wants one of everybody"
+            )
         if settings.require_certificate and self.authority_pem is None:
             raise SettingError("BROKER_REQUIRE_CERTIFICATE needs BROKER_TLS_CA_FILE")
         if settings.port == settings.health_port:
@@ -92,6 +101,7 @@ def write_files(
             listeners=(
                 Listener(settings.host, settings.port, tls),
                 Listener(LOOPBACK, settings.health_port),
+                *([SocketFile(Path(settings.unix_socket))] if settings.unix_socket else ()),
             ),
             password_file=admission.path,
             acl_file=write("rules.acl", access.access_rules()),

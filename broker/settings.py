@@ -51,6 +51,13 @@ class BrokerSettings(Settings, frozen=True, kw_only=True):
     )
     host: Annotated[str, Meta(description="the address of the TLS listener")] = "0.0.0.0"  # noqa: S104
     port: Annotated[int, Meta(ge=1, le=65_535, description="the port of the TLS listener")] = 8883
+    unix_socket: Annotated[
+        str,
+        Meta(
+            description="a Unix socket where it listens as well, in plaintext, for whoever is in "
+            "the group of the file's folder; empty: none"
+        ),
+    ] = ""
     health_port: Annotated[
         int, Meta(ge=1, le=65_535, description="the plaintext port on loopback, for the check")
     ] = 1883

@@ -42,6 +42,9 @@ class SensorsSettings(WaysSettings, frozen=True, kw_only=True):
     ] = "mqtt"
     broker_host: Annotated[str, Meta(description="where the MQTT broker listens")] = "127.0.0.1"
     broker_port: Annotated[int, Meta(ge=1, le=65535, description="the broker's port")] = 1883
+    broker_socket: Annotated[
+        str | None, Meta(description="the broker's Unix socket, instead of its host and port")
+    ] = None
     tls_ca_file: CaFile = ""
     tls_certificate_file: CertificateFile = ""
     tls_key_file: KeyFile = ""

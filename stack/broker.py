@@ -10,7 +10,13 @@ from msgspec import Struct
 
 from broker import access, probe, program
 from broker.certificates import Authority, Issued
-from broker.configuration import BrokerConfiguration, BrokerLimits, Listener, ListenerTls
+from broker.configuration import (
+    BrokerConfiguration,
+    BrokerLimits,
+    Listener,
+    ListenerTls,
+    SocketFile,
+)
 from broker.passwords import password_line
 from stack import StackError
 from stack.process import Process
@@ -52,7 +58,8 @@ class Broker(Process):
     """A Mosquitto of one stack; it keeps its port and its state over `kill`, `start`, `restart`.
 
     A device's password comes from the fleet key (telemetry.credentials); the services' are random.
-    With `tls` its one listener speaks TLS, and `client_tls` is what its clients need. `more_rules`
+    With `tls` its port speaks TLS, and `client_tls` is what its clients need. At `socket_path` it
+    listens as well, where that is asked for. `more_rules`
     are access rules beside our own, as for a load generator that stands for many devices.
     """
 
@@ -67,6 +74,7 @@ class Broker(Process):
         service_passwords: Mapping[str, str],
         limits: BrokerLimits,
         tls: BrokerTls | None = None,
+        with_socket: bool = False,
         more_rules: str = "",
         environment: Mapping[str, str],
         log_path: Path,
@@ -85,8 +93,12 @@ class Broker(Process):
         self.port = port
         self._folder = folder
         self.client_tls = None if tls is None else self._write_client_tls(tls)
+        self.socket_path = folder / "broker.socket" if with_socket else None
         self.configuration = BrokerConfiguration(
-            listeners=(Listener(host, port, None if tls is None else self._write_tls(tls)),),
+            listeners=(
+                Listener(host, port, None if tls is None else self._write_tls(tls)),
+                *([SocketFile(self.socket_path)] if self.socket_path else ()),
+            ),
             password_file=folder / "passwords",
             acl_file=folder / "rules.acl",
             persistence_folder=folder,

@@ -177,13 +177,15 @@ class LocalStack:
         limits: BrokerLimits = BrokerLimits(),  # noqa: B008
         tls: bool = False,
         require_certificate: bool = False,
+        with_socket: bool = False,
         more_rules: str = "",
     ) -> Broker:
         """Start a Mosquitto; the other parts talk to the first one unless told otherwise.
 
         With `tls` it listens for TLS alone, and the parts are told its authority's file. With
         `require_certificate` they are given a certificate as well, and nobody gets in without one.
-        `more_rules` are access rules beside our own.
+        With `with_socket` it listens at `socket_path` as well. `more_rules` are access rules beside
+        our own.
         """
         broker = Broker(
             name,
@@ -196,6 +198,7 @@ class LocalStack:
             tls=BrokerTls(self.authority, require_certificate)
             if tls or require_certificate
             else None,
+            with_socket=with_socket,
             more_rules=more_rules,
             environment=self._environment({}, {}),
             log_path=self._log_path(name),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from broker.certificates import Authority, Issued
+from broker.configuration import Listener
 from stack.broker import Broker
 from telemetry.private_files import write_private
 
@@ -35,6 +36,7 @@ def server_context(folder: Path, issued: Issued) -> ssl.SSLContext:
 def restart_showing(broker: Broker, issued: Issued, patch: pytest.MonkeyPatch) -> None:
     """Restart a Mosquitto with this certificate, without asking whether anybody trusts it."""
     (listener,) = broker.configuration.listeners
+    assert isinstance(listener, Listener)
     assert listener.tls is not None
     write_private(listener.tls.certificate_file, issued.certificate_pem, owner=broker.user)
     write_private(listener.tls.key_file, issued.key_pem, owner=broker.user)

@@ -11,6 +11,8 @@ from sensors.ways.kinds import WAYS, WayKind, WayName
 from telemetry.settings import SettingError, declarations
 
 _ADDRESSED_FORMATS = ("native", "line")
+_DECLARED = {one.name: one for one in declarations(SensorsSettings)}
+_SOCKETS = ("broker_socket", "unix_socket", "unixgram_socket")
 _LONGEST_PATH_BYTES = 107  # what struct sockaddr_un has room for
 _MQTT_ALONE = (
     "topic",
@@ -25,20 +27,26 @@ _MQTT_ALONE = (
 
 def check_settings(settings: SensorsSettings) -> None:
     """Raise SettingError where the way lacks an address or a key, or the address is none."""
-    declared = {one.name: one for one in declarations(SensorsSettings)}
     for name in WAYS[settings.via].needs:
-        one, value = declared[name], getattr(settings, name)
-        if not value:
+        if not getattr(settings, name):
+            one = _DECLARED[name]
             by_file = f" (or {one.variable}_FILE)" if one.is_secret else ""
             raise SettingError(
                 f"{one.variable}{by_file} is not set: {one.help}; SENSORS_VIA={settings.via!r} "
                 "needs it"
             )
-        if name.endswith("_socket") and len(os.fsencode(value)) > _LONGEST_PATH_BYTES:
+    for name in _SOCKETS:
+        path = getattr(settings, name) or ""
+        if len(os.fsencode(path)) > _LONGEST_PATH_BYTES:
             raise SettingError(
-                f"{one.variable}={value!r}: a path of at most {_LONGEST_PATH_BYTES} bytes is "
-                "allowed for a socket"
+                f"{_DECLARED[name].variable}={path!r}: a path of at most {_LONGEST_PATH_BYTES} "
+                "bytes is allowed for a socket"
             )
+    if settings.broker_socket and settings.tls_ca_file:
+        raise SettingError(
+            f"SENSORS_BROKER_SOCKET={settings.broker_socket!r}: no TLS is spoken at a socket; "
+            "allowed is one without SENSORS_TLS_CA_FILE"
+        )
 
 
 def check_fleet(fleet: Fleet, via: WayName) -> None:

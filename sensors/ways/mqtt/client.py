@@ -56,10 +56,12 @@ class Connect(Struct, frozen=True):
     tls: ssl.SSLContext | None = None
     commands: str | None = None
     """The topic filter of the commands that the connection takes."""
+    socket: str | None = None
+    """The broker's Unix socket, instead of host and port."""
 
 
 class Client(paho.Client):
-    """A client over TCP."""
+    """A client over TCP, or over a Unix socket."""
 
     tls_error: ssl.SSLError | None = None
     """What ended the connection, where TLS did."""
@@ -74,6 +76,7 @@ class Client(paho.Client):
             CallbackAPIVersion.VERSION2,
             client_id=connect.name,
             protocol=paho.MQTTv5,
+            transport="tcp" if connect.socket is None else "unix",
             reconnect_on_failure=False,
         )
         self._on_answer = on_answer

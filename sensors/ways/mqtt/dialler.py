@@ -16,13 +16,17 @@ _LONGEST_ROUND_SECONDS = 5.0
 
 
 class Broker(Struct, frozen=True):
-    """Where the broker is, how patient a device is with it, and whether it must speak TLS."""
+    """Where the broker is, how patient a device is with it, and whether it must speak TLS.
+
+    Its Unix socket, where there is one, stands before host and port.
+    """
 
     host: str
     port: int
     keepalive_seconds: int
     connect_timeout_seconds: float
     tls: ssl.SSLContext | None = None
+    socket: str | None = None
 
 
 class Dialler:
@@ -58,6 +62,8 @@ class Dialler:
             will=will,
             tls=manner.tls or broker.tls,
             commands=commands,
+            # A group that names a port or TLS of its own is not at the socket.
+            socket=None if manner.port or manner.tls else broker.socket,
         )
         async with self._turn:
             link = await Link.open(connect, on_answer, self._executor, on_command, manner)

@@ -73,7 +73,7 @@ class Link:
         # loop.
         dial = partial(
             client.connect,
-            connect.host,
+            connect.socket or connect.host,
             connect.port,
             connect.keepalive_seconds,
             clean_start=True,

@@ -19,6 +19,7 @@ class MqttWay:
             settings.keepalive_seconds,
             settings.connect_timeout_seconds,
             client_context(settings),
+            settings.broker_socket,
         )
         assert settings.fleet_key is not None, "checked before (sensors/ways/checking.py)"
         self._password = passwords(fleet, settings.fleet_key.value)

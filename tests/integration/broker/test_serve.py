@@ -3,6 +3,7 @@
 import os
 import signal
 import ssl
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -142,6 +143,31 @@ def test_its_only_plaintext_listener_is_on_loopback(serving: Served) -> None:
     assert listening(serving.pid) == {("0.0.0.0", serving.port), (HOST, serving.health_port)}
     with pytest.raises(probe.NoBroker):
         probe.connect_reason(HOST, serving.port, "ingest", PASSWORDS["ingest"])
+
+
+def test_its_socket_file_is_for_its_group_and_asks_for_a_password(local: LocalStack) -> None:
+    path = local.folder / "broker.socket"
+    local.folder.chmod(0o777)  # for the user that Mosquitto becomes as root
+    with served(local, BROKER_UNIX_SOCKET=str(path)) as broker:
+        broker.let_devices_in()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o770
+        right = device_password(FLEET_KEY, "press-00000")
+        assert reason_at(path, "press-00000", right) == "Success"
+        assert reason_at(path, "press-00000", "wrong") == "Not authorized"
+
+
+def reason_at(path: Path, user: str, password: str) -> str:
+    """Return what the broker says at its socket file."""
+    said: list[str] = []
+    asking = Client(
+        CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5, transport="unix"
+    )
+    asking.username_pw_set(user, password)
+    asking.on_connect = lambda _client, _data, _flags, reason, _more: said.append(str(reason))
+    asking.connect(str(path))
+    eventually(lambda: asking.loop(0.1) or said, what="an answer")
+    asking.disconnect()
+    return said[0]
 
 
 def test_ten_thousand_devices_are_served_within_seconds(local: LocalStack) -> None:

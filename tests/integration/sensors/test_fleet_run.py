@@ -238,3 +238,20 @@ def test_the_processs_own_figures_are_those_on_its_metrics_page(
     assert last.keys() == {"ts", "values"}
     assert last["values"]["fleet_devices"] == 12
     assert last["values"]["running_seconds"] > 0.9
+
+
+def test_devices_reach_a_broker_at_its_unix_socket_and_again_after_its_restart(
+    local: LocalStack, fleet_file: Path
+) -> None:
+    broker = local.start_broker(with_socket=True)
+    local.start_ingest()
+    told = {"SENSORS_BROKER_SOCKET": str(broker.socket_path), "SENSORS_BROKER_PORT": "1"}
+    fleet = local.start_fleet(fleet_file, devices=12, settings=told)
+    eventually(lambda: metric(fleet, "acknowledged_readings") > 50, what="acknowledgements")
+    broker.restart()
+    eventually(lambda: metric(fleet, "connected_devices") == 12, what="all of them again")
+    before = metric(fleet, "acknowledged_readings")
+    eventually(
+        lambda: metric(fleet, "acknowledged_readings") > before + 50, what="acknowledgements"
+    )
+    assert metric(fleet, "lost_connections") == 12

@@ -5,12 +5,19 @@ from typer.testing import CliRunner
 
 from broker.__main__ import application
 from broker.access import access_rules
-from broker.configuration import BrokerConfiguration, BrokerLimits, Listener, ListenerTls, Load
+from broker.configuration import (
+    BrokerConfiguration,
+    BrokerLimits,
+    Listener,
+    ListenerTls,
+    Load,
+    SocketFile,
+)
 
 PLAIN = Listener("127.0.0.1", 1883)
 
 
-def _lines(limits: BrokerLimits, *listeners: Listener) -> list[str]:
+def _lines(limits: BrokerLimits, *listeners: Listener | SocketFile) -> list[str]:
     folder = Path("/somewhere")
     configuration = BrokerConfiguration(
         listeners=listeners or (PLAIN,),
@@ -34,6 +41,12 @@ def test_it_listens_on_the_given_address_only() -> None:
     listeners = [line for line in _lines(BrokerLimits()) if line.startswith("listener")]
 
     assert listeners == ["listener 1883 127.0.0.1"]
+
+
+def test_a_socket_file_is_one_more_listener() -> None:
+    text = "\n".join(_lines(BrokerLimits(), PLAIN, SocketFile(Path("/run/broker.socket"))))
+
+    assert text.endswith("\nlistener 0 /run/broker.socket\nmax_connections 12000")
 
 
 def test_a_tls_listener_stands_beside_a_plaintext_one_and_each_has_its_own_lines() -> None:

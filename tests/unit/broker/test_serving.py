@@ -110,6 +110,10 @@ def test_an_expired_certificate(tmp_path: Path) -> None:
         ({"BROKER_TLS_KEY_FILE": "/nowhere"}, "BROKER_TLS_KEY_FILE='/nowhere': cannot be read"),
         ({"BROKER_TLS_CA_FILE": "/nowhere"}, "BROKER_TLS_CA_FILE='/nowhere': cannot be read"),
         ({"BROKER_REQUIRE_CERTIFICATE": "true"}, "needs BROKER_TLS_CA_FILE"),
+        (
+            {"BROKER_REQUIRE_CERTIFICATE": "true", "BROKER_UNIX_SOCKET": "/run/broker.socket"},
+            "BROKER_UNIX_SOCKET: nobody shows a certificate there",
+        ),
         ({"BROKER_REQUIRE_CERTIFICATE": "perhaps"}, "true or false is allowed"),
         ({"BROKER_DATA_DIR": "/nowhere"}, "BROKER_DATA_DIR='/nowhere': not a folder"),
         ({"BROKER_PORT": "1883"}, "are the same"),

@@ -91,6 +91,14 @@ def test_what_a_way_needs_is_named_with_its_setting(via: WayName) -> None:
     check_settings(SensorsSettings.load(given, via=via))
 
 
+def test_at_the_brokers_socket_there_is_no_tls() -> None:
+    settings = SensorsSettings.load(
+        {"SENSORS_FLEET_KEY": "key", "SENSORS_TLS_CA_FILE": "ca"}, broker_socket="/socket"
+    )
+    with pytest.raises(SettingError, match=r"^SENSORS_BROKER_SOCKET='/socket': no TLS"):
+        check_settings(settings)
+
+
 def test_a_socket_path_that_is_too_long_is_named_with_what_is_allowed() -> None:
     path = "/" + 107 * "x"
     settings = SensorsSettings.load({"SENSORS_VIA": "unix", "SENSORS_UNIX_SOCKET": path})
