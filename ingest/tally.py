@@ -64,6 +64,7 @@ class Tally:
     quarantine_evicted: int = 0
     folder_files: int = 0
     folder_waiting_files: int = 0
+    folder_orphan_files: int = 0
     folder_passed_over: dict[PassedOver, int] = field(
         default_factory=lambda: dict.fromkeys(PASSED_OVER, 0)
     )
@@ -161,6 +162,8 @@ def _folder_samples(tally: Tally) -> Iterator[Sample]:
     yield Sample("folder_files", tally.folder_files, "Shared files stored, and removed.")
     about = "Shared files that waited when the folder was last looked at."
     yield Sample("folder_waiting_files", tally.folder_waiting_files, about, kind="gauge")
+    about = "Shared files claimed by ingests that are away."
+    yield Sample("folder_orphan_files", tally.folder_orphan_files, about, kind="gauge")
     for why, files in tally.folder_passed_over.items():
         about = "What stood in the shared folder then and is not taken, by reason."
         yield Sample("folder_passed_over_files", files, about, {"reason": why}, "gauge")

@@ -17,13 +17,13 @@ DEVICES = 60
 RUN_SECONDS = 8
 
 
-def figure(service: Service, name: str) -> float:
-    """A metric of ingest, its labels added up."""
+def figure(service: Service, name: str, *, of: str = "ingest") -> float:
+    """A metric of ingest, or of another service, its labels added up."""
     families = text_string_to_metric_families(service.get("/metrics")[1])
     return sum(
         sample.value
         for family in families
-        if family.name == f"denyut_ingest_{name}"
+        if family.name == f"denyut_{of}_{name}"
         for sample in family.samples
     )
 

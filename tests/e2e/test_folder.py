@@ -43,3 +43,24 @@ def test_an_ingest_killed_with_files_in_its_hand_loses_and_doubles_nothing(
     assert report.promise_kept, report.findings
     for qos in (1, 2):
         assert report.by_qos[qos].offered == report.by_qos[qos].stored > 0
+
+
+def test_while_nobody_empties_the_folder_devices_keep_their_readings(local: LocalStack) -> None:
+    folder = local.folder / "shared"
+    way = Way.folder(folder)
+    limit = {"SENSORS_FOLDER_FILES": "3"}
+    fleet = local.start_fleet(
+        "demo", devices=DEVICES, qos="1", duration_seconds=4, way=way, settings=limit
+    )
+    eventually(
+        lambda: figure(fleet, "outbox_readings", of="sensors") > DEVICES, what="readings kept"
+    )
+    assert len(files(folder)) == 3
+
+    ingest = started(local, "ingest-1", way)
+    fleet.wait(30)
+    eventually(lambda: not files(folder), what="every file stored")
+
+    report = settled_audit(local, ingest)
+    assert report.promise_kept, report.findings
+    assert report.by_qos[1].offered == report.by_qos[1].stored > 0

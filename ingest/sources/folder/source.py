@@ -10,6 +10,7 @@ from ingest.intake import Intake
 from ingest.settings import IngestSettings
 from ingest.sources import WayName
 from ingest.sources.folder.claimed_file import ClaimedFile
+from ingest.sources.folder.claims_of_others import Claimant, claimants
 from ingest.sources.folder.holding import FolderInUse
 from ingest.sources.folder.noticing import Noticing
 from ingest.sources.folder.reading import FileReading
@@ -32,7 +33,7 @@ class FolderSource:
     """Hands the lines of the folder's files to the intake; a file goes when all are durable."""
 
     def __init__(self, settings: IngestSettings, intake: Intake, tally: Tally) -> None:
-        path = Path(settings.folder)
+        self._path = path = Path(settings.folder)
         self._intake = intake
         self._tally = tally
         self._longest_line_bytes = max(settings.payload_bytes, _KEPT_LINE_BYTES)
@@ -130,6 +131,7 @@ class FolderSource:
                 await self._room()
                 file = await asyncio.to_thread(self._folder.open_claim, claim, _PIECE_BYTES)
                 await self._read_all([file] if file is not None else [])
+        self._note_orphans(await asyncio.to_thread(list, claimants(self._path)))
         self._claims_due_s = time.monotonic() + _CLAIMS_SECONDS
 
     async def _read_all(self, files: list[ClaimedFile]) -> None:
@@ -217,6 +219,13 @@ class FolderSource:
         if foreign > self._foreign_files:
             self._rare_log.warning("files in the folder are left alone", **seen.passed_over)
         self._foreign_files = foreign
+
+    def _note_orphans(self, found: list[Claimant]) -> None:
+        """Name the ingests that are away, with files in their hands that nobody else may take."""
+        away = {one.client_id: one.files for one in found if one.files and not one.runs}
+        self._tally.folder_orphan_files = sum(away.values())
+        if away:
+            _logger.warning("ingests that are away have claimed files; release them", files=away)
 
     def _note(self, problem: str | None) -> None:
         if problem is not None and problem != self._problem:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,8 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from ingest.message import Message
 from ingest.sources.folder import source as folder_source
 from ingest.sources.folder.claimed_file import ClaimedFile
+from ingest.sources.folder.claims_of_others import release
+from ingest.sources.folder.shared_folder import SharedFolder
 from ingest.sources.folder.source import FolderSource
 from telemetry.store import StoreUnavailable
 from tests.eventually import eventually_async
@@ -194,20 +198,27 @@ async def test_a_stopped_ingest_gives_back_what_it_had_not_read_to_its_end(
 
 
 async def test_a_large_file_is_read_no_faster_than_there_is_room(
-    shared: Path, tmp_path: Path
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(shared, "1", b"".join(pack(line) for line in range(3_000)))
     ingest = Ingest(shared, tmp_path, held_readings=1_000)
+    intake, held = ingest.parts.intake, [0]
+    accept = intake.accept
+
+    def note_and_accept(message: Message) -> None:
+        accept(message)
+        held.append(ingest.tally.in_flight)
+
+    monkeypatch.setattr(intake, "accept", note_and_accept)
     ingest.parts.store.answers.clear()
 
     async with ingest.working():
-        await eventually_async(lambda: not ingest.parts.intake.has_room())
-        await asyncio.sleep(0.1)
-        assert ingest.tally.in_flight <= 1_000 + READINGS_A_LINE
-
+        await eventually_async(lambda: not intake.has_room())
         ingest.parts.store.answers.set()
         await eventually_async(lambda: not files(shared))
+
         assert ingest.stored() == 3_000 * READINGS_A_LINE
+        assert max(held) <= 1_000 + READINGS_A_LINE
 
 
 async def test_two_ingests_share_a_folder_and_read_no_file_twice(
@@ -291,6 +302,28 @@ async def test_what_cannot_be_read_is_told_and_tried_again_and_others_go_on(
         await eventually_async(lambda: not files(shared))
         assert ingest.stored() == 2 * READINGS_A_LINE
         assert ingest.source.problem is None
+
+
+@pytest.mark.usefixtures("fast")
+async def test_files_that_a_gone_ingest_had_claimed_are_counted_until_they_are_released(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_source, "_CLAIMS_SECONDS", 0.1)
+    put(shared, "1", pack(0))
+    gone = SharedFolder(shared, "ingest-2")
+    gone.open()
+    gone.claim(deque(["1.ndjson"]), 100)
+    ingest = Ingest(shared, tmp_path)
+
+    async with ingest.working():
+        await eventually_async(lambda: ingest.source.problem is None)
+        assert ingest.tally.folder_orphan_files == 0
+        gone.close()
+        await eventually_async(lambda: ingest.tally.folder_orphan_files == 1)
+
+        assert release(shared, "ingest-2") == 1
+        await eventually_async(lambda: ingest.stored() == READINGS_A_LINE)
+        await eventually_async(lambda: ingest.tally.folder_orphan_files == 0)
 
 
 @pytest.mark.parametrize("poll_ms", [0, 50])
