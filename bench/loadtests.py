@@ -14,8 +14,8 @@ from bench.pipeline import figure
 from bench.row import Row
 from loadtest.command import locust_environment
 from loadtest.objectives import Judged
+from loadtest.results import STEPS, VERDICT
 from loadtest.search import Step
-from loadtest.verdict import FILE as VERDICT
 from stack import StackError
 from stack.local import LocalStack
 from stack.process import ROOMS
@@ -23,8 +23,6 @@ from stack.services import Service
 from telemetry.private_files import write_private
 
 _ISSUE = 9
-# As loadtest/limit.py names it, whose import would patch this process for gevent.
-STEPS = "limit.json"
 _USERS, _RATE = 100, 100
 _ROUNDS = 3
 _LEAST_RATIO = 2.0

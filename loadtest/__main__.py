@@ -15,6 +15,7 @@ from loadtest import LoadtestError
 from loadtest.command import find_master, locust_command, locust_environment
 from loadtest.objectives import SHIPPED, read_objectives
 from loadtest.preflight import check_settings, check_target
+from loadtest.results import clear_results
 from loadtest.settings import LoadtestSettings
 from telemetry.settings import SettingError
 
@@ -42,6 +43,7 @@ def run() -> None:
         read_objectives(Path(settings.objectives or SHIPPED))
         check_settings(settings)
         check_target(settings)
+        clear_results(Path(settings.results_dir))
         works = settings.tasks > 1 and settings.slot > 1
         master = find_master(settings) if works else ""
     if settings.ui:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from loadtest import LoadtestError
+from loadtest.results import REPORT, STATS
 from loadtest.settings import LoadtestSettings
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
@@ -31,10 +32,11 @@ def _leader(settings: LoadtestSettings) -> list[str]:
     folder = Path(settings.results_dir)
     return [
         *(_page(settings) if settings.ui else ["--headless"]), "--only-summary",
-        "--stop-timeout", str(_STOP_SECONDS),
-        "--csv", str(folder / "stats"), "--html", str(folder / "report.html"),
+        # For the report: each kind of users knows by itself whom it asks.
+        "--host", settings.target, "--stop-timeout", str(_STOP_SECONDS),
+        "--csv", str(folder / STATS), "--html", str(folder / REPORT),
         # Locust puts .json behind it by itself, and with it prints no tables: ours follow.
-        "--json-file", str(folder / "stats"), *_shared(settings),
+        "--json-file", str(folder / STATS), *_shared(settings),
     ]  # fmt: skip
 
 

@@ -44,7 +44,7 @@ from loadtest.objectives import (
 )
 from loadtest.pace import Tally, rate_percent
 from loadtest.settings import LoadtestSettings
-from loadtest.verdict import print_operations, print_verdict, write_verdict
+from loadtest.verdict import print_verdict, write_verdict
 from loadtest.window import operations
 from telemetry.ledger import read_ledger
 
@@ -73,6 +73,7 @@ class Course:
         self._audited: Counted | None = None
         self._began_s = self._ended_s = 0.0
         self._began_ms = 0
+        self._all_met = True  # on a page nobody may begin a run
         # What the workers last reported, by their ids.
         self._reported: dict[str, Report] = {}
 
@@ -108,6 +109,8 @@ class Course:
     def _on_start(self, environment: Environment, **_: Any) -> None:
         self._audited = None
         self._reported.clear()
+        for tally in self._tallies.values():
+            tally.reset()
         self._began_ms = time.time_ns() // 1_000_000
         shape = environment.shape_class
         self._began_s = shape.start_time if shape else time.perf_counter()
@@ -122,10 +125,16 @@ class Course:
     def _on_stop(self, environment: Environment, **_: Any) -> None:
         """Audit, every user having stopped; who leads waits for those who work."""
         runner = environment.runner
-        if not isinstance(runner, MasterRunner):
+        if isinstance(runner, MasterRunner):
+            self._await_audits(runner, is_last=_is_headless(environment))
+        else:
             self._audited = self._audit()
-            return
-        if _is_headless(environment):
+        if not isinstance(runner, WorkerRunner) and not _is_headless(environment):
+            # On a page another run may follow.
+            self._conclude(environment)
+
+    def _await_audits(self, runner: MasterRunner, *, is_last: bool) -> None:
+        if is_last:
             # Locust would say so only after this, and would not wait for an audit.
             for client in runner.clients.all:
                 runner.server.send_to_client(Message("quit", None, client.id))
@@ -163,24 +172,26 @@ class Course:
         if isinstance(runner, WorkerRunner):
             environment.process_exit_code = _MET
             return
-        if not self._began_ms:
-            return  # a page on which nobody began a run
         if _is_under_way(environment):
             _stop(runner)
-        measured = self._measured(environment)
-        judged = self._judged(environment, measured)
-        folder = Path(self._settings.results_dir)
-        write_verdict(judged, folder)
-        now_ms = time.time_ns() // 1_000_000
-        stages = environment.shape_class.stages if isinstance(environment.shape_class, Load) else []
-        marks = [run_mark(judged, self._began_ms, now_ms), *stage_marks(stages, now_ms)]
-        write_marks(marks, folder)
-        print_operations(measured)
-        print_verdict(judged, folder)
-        environment.process_exit_code = _MET if all(one.met for one in judged) else _MISSED
+        if _is_headless(environment):
+            self._conclude(environment)
+        environment.process_exit_code = _MET if self._all_met else _MISSED
         # Locust closes its tables and goes on writing to them while its workers end.
         locust.stats.CSV_STATS_INTERVAL_SEC = _NEVER_SECONDS
         gevent.sleep(_LAST_TABLE_SECONDS)
+
+    def _conclude(self, environment: Environment) -> None:
+        """Judge the run, and leave what came of it."""
+        measured = self._measured(environment)
+        judged = self._judged(environment, measured)
+        self._all_met = all(one.met for one in judged)
+        folder, now_ms = Path(self._settings.results_dir), time.time_ns() // 1_000_000
+        write_verdict(judged, measured, folder)
+        stages = environment.shape_class.stages if isinstance(environment.shape_class, Load) else []
+        marks = [run_mark(judged, self._began_ms, now_ms), *stage_marks(stages, now_ms)]
+        write_marks(marks, folder)
+        print_verdict(judged, measured, folder)
 
     def _judged(self, environment: Environment, measured: Measured) -> list[Judged]:
         told = self._settings

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from loadtest.results import LEDGERS
 from telemetry.ledger import SUFFIX, LedgerWriter
 
 SITE, MEASUREMENT = "loadtest", "load"
@@ -27,7 +28,7 @@ class Devices:
     """Who is free to be a user's device, and what they did."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder / "ledger"
+        self._folder = folder / LEDGERS
         self._place = Place()
         self._free: list[int] = []
         self._next = 0

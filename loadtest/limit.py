@@ -8,11 +8,11 @@ import msgspec
 from loadtest.load import Load, Tick
 from loadtest.objectives import SHIPPED, Measured, Objectives, Operation, judge, read_objectives
 from loadtest.pace import rate_percent
+from loadtest.results import STEPS
 from loadtest.search import Search, Step
 from loadtest.settings import LoadtestSettings
 from loadtest.window import Window
 
-FILE = "limit.json"
 _MOST_SETTLE_SECONDS = 3.0
 _MOST_RECOVERY_SECONDS = 60.0
 _FIRST_SHARE = 0.1
@@ -29,6 +29,14 @@ class LimitLoad(Load):
         told = self.settings
         self._moved = told.publishers or told.readers
         self._rate = told.publisher_rate if told.publishers else told.reader_rate
+        self._begin()
+
+    def reset_time(self) -> None:
+        """Begin anew."""
+        super().reset_time()
+        self._begin()
+
+    def _begin(self) -> None:
         self.search = Search(round(_FIRST_SHARE * self._moved), self._moved)
         self._users = self.search.next_users()
         self._settling: Window | None = None
@@ -125,4 +133,4 @@ def write_steps(search: Search, settings: LoadtestSettings) -> None:
     folder = Path(settings.results_dir)
     folder.mkdir(parents=True, exist_ok=True)
     data = msgspec.json.format(msgspec.json.encode(search.steps), indent=2)
-    (folder / FILE).write_bytes(data + b"\n")
+    (folder / STEPS).write_bytes(data + b"\n")

@@ -6,8 +6,8 @@ import msgspec
 from msgspec import Struct
 
 from loadtest.objectives import Judged
+from loadtest.results import MARKS
 
-FILE = "annotations.json"
 _TAGS = ["denyut", "loadtest"]
 _MOST_TEXT = 1_000
 
@@ -52,4 +52,4 @@ def run_mark(judged: list[Judged], began_ms: int, ended_ms: int) -> Mark:
 def write_marks(marks: list[Mark], folder: Path) -> None:
     """Leave the marks in a folder."""
     data = msgspec.json.format(msgspec.json.encode(marks), indent=2)
-    (folder / FILE).write_bytes(data + b"\n")
+    (folder / MARKS).write_bytes(data + b"\n")

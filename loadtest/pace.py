@@ -41,6 +41,10 @@ class Tally:
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self.clock = clock
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a run: nothing was due."""
         self.done = 0.0
         self._ended_due = 0.0
         self._running: set[Pace] = set()

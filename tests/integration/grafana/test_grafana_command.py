@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from loadtest.marks import FILE, run_mark, stage_mark, write_marks
+from loadtest.marks import run_mark, stage_mark, write_marks
+from loadtest.results import MARKS
 from stack.grafana.__main__ import application
 from stack.ports import reserve_port
 from tests.integration.grafana.documented_grafana import (
@@ -262,7 +263,7 @@ def test_the_marks_that_a_load_test_leaves_are_set(
 ) -> None:
     write_marks([stage_mark("200 readers", 1_000, 5_000), run_mark([], 1_000, 9_000)], tmp_path)
 
-    assert run("annotate", "--file", str(tmp_path / FILE)).exit_code == 0
+    assert run("annotate", "--file", str(tmp_path / MARKS)).exit_code == 0
 
     assert [(mark["time"], mark["timeEnd"]) for mark in grafana.marks] == [
         (1_000, 5_000),

@@ -37,7 +37,7 @@ def test_a_missed_objective_is_told_and_is_exit_code_1(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert not verdict(tmp_path)["all p95_ms, at most"].met
-    assert "1 objectives missed" in done.stdout
+    assert "1 objective was missed" in done.stdout
 
 
 def test_a_target_that_is_too_slow_for_the_rate_does_not_pass(tmp_path: Path) -> None:
@@ -151,17 +151,24 @@ def test_stages_are_marked(tmp_path: Path) -> None:
     ]
 
 
-def test_the_page_opens_and_its_end_is_no_failure(tmp_path: Path) -> None:
-    port = free_port()
+def test_the_page_opens_runs_end_with_their_verdict_and_its_end_is_no_failure(
+    tmp_path: Path,
+) -> None:
+    port, verdict_file = free_port(), tmp_path / "results" / "verdict.json"
+    file = objectives(tmp_path, "failure_percent = 0")
     with api_of_another_kind() as target:
-        environment = told(tmp_path, TARGET=target, UI="true", UI_PORT=str(port))
+        environment = told(tmp_path, TARGET=target, UI="true", UI_PORT=str(port), OBJECTIVES=file)
         with running(environment) as process:
             eventually(lambda: answers(port), deadline_seconds=30)
+            begin = b"user_count=0&spawn_rate=0"
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/swarm", begin, timeout=5).close()
+            eventually(verdict_file.exists, deadline_seconds=30)
             process.terminate()
             output = process.communicate(timeout=30)[0]
 
-    assert process.returncode == 0
+    assert process.returncode == 0, output
     assert f"http://127.0.0.1:{port}/" in output
+    assert output.count("every objective was met") == 1
 
 
 def answers(port: int) -> bool:

@@ -70,3 +70,12 @@ def test_what_has_no_pace_counts_when_it_is_over(clock: Time) -> None:
     tally.count(due=60, done=45)
 
     assert rate_percent(tally.due, tally.done) == pytest.approx(75)
+
+
+def test_a_run_has_nothing_of_the_one_before(clock: Time) -> None:
+    tally = Tally(clock)
+    Pace(tally, per_second=10)
+    tally.count(due=60, done=45)
+    tally.reset()
+
+    assert (tally.due, tally.done) == (0, 0)
