@@ -27,7 +27,7 @@ EXTRAS_sensors := --extra database
 UNUSED   := --no-emit-package pbr --no-emit-package setuptools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check faults loadtest bench tools tools-bench images deploy undeploy status scale leave rotate \
+.PHONY: help demo run test check faults loadtest bench compare tools tools-bench images deploy undeploy status scale leave rotate \
         backup restore audit test-stack format lock docs dashboards screenshots clean mosquitto postgresql chromium curl
 
 help: ## show this
@@ -62,6 +62,9 @@ bench: mosquitto $(DEV) ## the measurements, into build/bench.json [ROWS=name PA
 
 tools-bench: ## bring Telegraf here, the peer in make bench: on PATH, cached, or built
 	@stack/tools/telegraf.sh
+
+compare: mosquitto postgresql $(DEV) ## every way into ingest side by side, into build/compare.json [ROWS=mqtt,tcp ROUNDS=3 STORE=sqlite]
+	@$(BIN)/python -m bench.compare $(if $(ROWS),--rows "$(ROWS)") $(if $(ROUNDS),--rounds "$(ROUNDS)") --store $(STORE)
 
 tools: ## bring influxd here, which tests and STORE=influxdb need: on PATH, cached, or built
 	@stack/tools/influxd.sh

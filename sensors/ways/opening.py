@@ -24,10 +24,15 @@ def open_way(fleet: Fleet, settings: SensorsSettings, counters: Counters, log: R
         from sensors.ways.datagrams import DatagramWay
 
         return DatagramWay(settings, counters, log)
-    make = _CHANNELS[settings.via](settings)
+    make = channel_maker(settings)
     if WAYS[settings.via].by_device:
         return DeviceChannels(make, settings)
     return ProcessChannel(make, settings, counters, log)
+
+
+def channel_maker(settings: SensorsSettings) -> MakeChannel:
+    """Return what makes the channels of a way that has any."""
+    return _CHANNELS[settings.via](settings)
 
 
 def _tcp(settings: SensorsSettings) -> MakeChannel:

@@ -1,0 +1,1 @@
+"""Every way into ingest with the same readings, side by side: `make compare`."""
