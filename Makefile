@@ -18,6 +18,8 @@ DEV     := .venv/.installed-dev
 LOCK    := .venv/.installed-lock
 COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
            --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+# What a way needs besides.
+DATABASE := $(if $(filter database-postgresql,$(VIA)),postgresql)
 
 SERVICES := broker sensors ingest api setup loadtest
 # In a container nobody can add what the way by a database needs.
@@ -33,10 +35,10 @@ UNUSED   := --no-emit-package pbr --no-emit-package setuptools
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: mosquitto $(RUNTIME) ## a fleet through the whole pipeline, and its delivery report [DEVICES=100 DURATION=30 QOS=mixed VIA=mqtt STORE=sqlite]
+demo: mosquitto $(DATABASE) $(RUNTIME) ## a fleet through the whole pipeline, and its delivery report [DEVICES=100 DURATION=30 QOS=mixed VIA=mqtt STORE=sqlite]
 	@$(BIN)/python -m stack demo --devices $(DEVICES) --duration $(DURATION) $(if $(QOS),--qos $(QOS)) --via $(VIA) --store $(STORE)
 
-run: mosquitto $(RUNTIME) ## the same until Ctrl-C, with the live page [DEVICES=100 QOS=mixed VIA=mqtt STORE=sqlite PORT=8080]
+run: mosquitto $(DATABASE) $(RUNTIME) ## the same until Ctrl-C, with the live page [DEVICES=100 QOS=mixed VIA=mqtt STORE=sqlite PORT=8080]
 	@$(BIN)/python -m stack run --devices $(DEVICES) $(if $(QOS),--qos $(QOS)) --via $(VIA) --store $(STORE) --port $(PORT)
 
 test: mosquitto postgresql chromium curl $(DEV) ## unit, integration and end-to-end tests [TESTS=path ARGS=...]

@@ -12,6 +12,7 @@ import psycopg
 from msgspec import Struct
 from psycopg import sql
 from sqlalchemy import URL
+from sqlalchemy.schema import CreateTable
 
 from telemetry.inbox import NAME, SENDERS_COLUMNS, inbox_table, open_engine, parse_url, sqlite_path
 from telemetry.settings import Secret, SettingError
@@ -54,7 +55,9 @@ def make_table(url: Secret, variable: str) -> None:
         if path is not None:
             with engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        inbox_table(engine.dialect.name).create(engine, checkfirst=True)
+        # In one statement: several ingests may do this at once.
+        with engine.begin() as connection:
+            connection.execute(CreateTable(inbox_table(engine.dialect.name), if_not_exists=True))
     finally:
         engine.dispose()
 

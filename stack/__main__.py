@@ -14,6 +14,7 @@ from stack.demo import DemoRequest, run_demo
 from stack.influxdb import InfluxdMissing
 from stack.interrupts import stop_by_signals
 from stack.ports import PortTaken
+from stack.postgresql import PostgresqlMissing
 from stack.run import run_until_stopped
 from stack.ways import MQTT, WAYS
 from telemetry.settings import SettingError
@@ -102,7 +103,7 @@ def main() -> None:
         application(standalone_mode=True)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
-    except (InfluxdMissing, MosquittoMissing, PortTaken, SettingError) as error:
+    except (InfluxdMissing, MosquittoMissing, PostgresqlMissing, PortTaken, SettingError) as error:
         _fail(error, _REFUSED)
     except StackError as error:
         _fail(error, _FAILED)

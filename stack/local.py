@@ -117,7 +117,14 @@ class LocalStack:
     @cached_property
     def ways(self) -> Ways:
         """The ways other than MQTT, by name, with their addresses in this stack."""
-        return Ways(HOST, self._workspace, lambda: self.authority, self._port)
+        return Ways(
+            HOST,
+            self._workspace,
+            lambda: self.authority,
+            self._port,
+            self.start_postgresql,
+            self._environment({}, {}),
+        )
 
     def close(self) -> None:
         """Stop everything in reverse order; a further Ctrl-C meanwhile ends the grace."""

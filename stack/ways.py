@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from broker.certificates import Authority
 from stack import StackError
+from stack.inbox import Inbox, make_postgresql_inbox, make_sqlite_inbox
+from stack.postgresql import Postgresql
 from stack.workspace import Workspace
 from telemetry.keys import entry_line, make_key
 
@@ -44,11 +46,15 @@ class Ways:
         workspace: Workspace,
         authority: Callable[[], Authority],
         port: Callable[[], int],
+        postgresql: Callable[[], Postgresql],
+        environment: Mapping[str, str],
     ) -> None:
         self._host = host
         self._workspace = workspace
         self._authority = authority
         self._port = port
+        self._postgresql = postgresql
+        self._environment = environment
         self._made: dict[str, Way] = {}
 
     def named(self, name: str) -> Way:
@@ -98,6 +104,14 @@ class Ways:
     def _folder(self) -> Way:
         return Way.folder(self._workspace.subfolder("shared"))
 
+    def _database_sqlite(self) -> Way:
+        folder = self._workspace.subfolder("inbox")
+        return _database(make_sqlite_inbox(folder, self._environment))
+
+    def _database_postgresql(self) -> Way:
+        secrets, server = self._workspace.secrets, self._postgresql()
+        return _database(make_postgresql_inbox(server, "inbox", secrets, self._environment))
+
     def _http(self) -> Way:
         return self._over_http("http", {}, {})
 
@@ -138,6 +152,14 @@ class Ways:
         return self._workspace.subfolder("sockets")
 
 
+def _database(inbox: Inbox) -> Way:
+    return Way(
+        "database",
+        {"DATABASE_URL_FILE": str(inbox.claimer_url_file)},
+        {"DATABASE_URL_FILE": str(inbox.sender_url_file)},
+    )
+
+
 WAYS: dict[str, Callable[[Ways], Way]] = {
     "tcp": Ways._tcp,
     "tcp-tls": Ways._tcp_tls,
@@ -145,6 +167,8 @@ WAYS: dict[str, Callable[[Ways], Way]] = {
     "udp": Ways._udp,
     "unixgram": Ways._unixgram,
     "folder": Ways._folder,
+    "database-sqlite": Ways._database_sqlite,
+    "database-postgresql": Ways._database_postgresql,
     "http": Ways._http,
     "https": Ways._https,
 }

@@ -35,6 +35,14 @@ _TCP = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2}
 _TCP_MS = 20_000
 
 
+class NotText(ValueError):
+    """Raised when a payload cannot stand in the table; `place` is which one."""
+
+    def __init__(self, why: str, place: int) -> None:
+        super().__init__(why)
+        self.place = place
+
+
 def inbox_table(dialect: str) -> sa.Table:
     """Return the table as a kind of database has it."""
     payload_bytes, now_ms = _EXPRESSIONS[dialect]
@@ -106,19 +114,42 @@ def insert_payloads(
 ) -> None:
     """Leave payloads for ingest, in one transaction: when it returns, the database has all of them.
 
-    Raises SQLAlchemyError, and UnicodeDecodeError where a payload is not UTF-8.
+    Raises NotText before it begins, and SQLAlchemyError.
     """
-    rows = [{"payload": one.decode(), "content_type": content_type} for one in payloads]
-    # A sender may not ask which numbers its rows got.
-    insert = inbox_table(engine.dialect.name).insert().inline()
+    rows = [
+        {"payload": _text(payload, place), "content_type": content_type}
+        for place, payload in enumerate(payloads)
+    ]
     with engine.begin() as connection:
-        connection.execute(insert, rows)
+        connection.execute(_insert(engine), rows)
+
+
+def check_sender(engine: sa.Engine) -> None:
+    """Raise SQLAlchemyError where rows cannot be left; leaves none."""
+    nothing = sa.select(sa.literal("")).where(sa.false())
+    with engine.begin() as connection:
+        connection.execute(_insert(engine).from_select(["payload"], nothing))
 
 
 def in_words(error: SQLAlchemyError) -> str:
     """Return what a database or its driver said, in one line."""
     said = str(error.orig if isinstance(error, DBAPIError) and error.orig else error)
     return said.strip().partition("\n")[0] or type(error).__name__
+
+
+def _insert(engine: sa.Engine) -> sa.Insert:
+    # A sender may not ask which numbers its rows got.
+    return inbox_table(engine.dialect.name).insert().inline()
+
+
+def _text(payload: bytes, place: int) -> str:
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError as error:
+        raise NotText(f"not UTF-8: {error.reason}", place) from None
+    if "\0" in text:
+        raise NotText("a NUL is in it, which PostgreSQL takes in no text", place)
+    return text
 
 
 def _postgresql_settings(url: sa.URL, timeout_seconds: float, name: str) -> dict[str, object]:

@@ -12,6 +12,7 @@ from sensors.uplink import Way
 from sensors.ways.kinds import WAYS, WayName
 from sensors.ways.way import DeviceChannels, MakeChannel, ProcessChannel
 from telemetry.rarelog import RareLog
+from telemetry.settings import SettingError
 
 
 def open_way(fleet: Fleet, settings: SensorsSettings, counters: Counters, log: RareLog) -> Way:
@@ -53,6 +54,14 @@ def _folder(settings: SensorsSettings) -> MakeChannel:
     return folder_channel(settings)
 
 
+def _database(settings: SensorsSettings) -> MakeChannel:
+    try:
+        from sensors.ways.database import database_channel
+    except ImportError as error:
+        raise SettingError(f"--via database needs denyut[database]: {error}") from error
+    return database_channel(settings)
+
+
 def _http(settings: SensorsSettings) -> MakeChannel:
     from sensors.ways.http import http_channel
 
@@ -63,5 +72,6 @@ _CHANNELS: dict[WayName, Callable[[SensorsSettings], MakeChannel]] = {
     "tcp": _tcp,
     "unix": _unix,
     "folder": _folder,
+    "database": _database,
     "http": _http,
 }

@@ -38,7 +38,10 @@ class WaysSettings(Settings, frozen=True, kw_only=True):
     ] = 1_000_000_000
     database_url: Annotated[
         Secret | None,
-        Meta(description="the database that has ingest's inbox, as SQLAlchemy names it"),
+        Meta(
+            description="the database of ingest's inbox, as "
+            "`postgresql://USER:PASSWORD@HOST/DATABASE` or `sqlite:///PATH`"
+        ),
     ] = None
     http_url: Annotated[
         str | None, Meta(description="where ingest takes readings over HTTP, as http://host:port")

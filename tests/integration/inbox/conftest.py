@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -106,3 +106,15 @@ def inbox(request: pytest.FixtureRequest) -> AnInbox:
     """An inbox of each kind."""
     found: AnInbox = request.getfixturevalue(f"{request.param}_inbox")
     return found
+
+
+@contextmanager
+def locked(inbox: AnInbox) -> Iterator[None]:
+    """Keep others from changing the table, as a long transaction of somebody else does."""
+    with inbox.owner.connect() as connection:
+        if inbox.is_sqlite:
+            connection.exec_driver_sql("INSERT INTO denyut_inbox (payload) VALUES ('never')")
+        else:
+            connection.exec_driver_sql("LOCK TABLE denyut_inbox IN ACCESS EXCLUSIVE MODE")
+        yield
+        connection.rollback()

@@ -16,7 +16,7 @@ from stack.postgresql import Postgresql
 from telemetry.store import Selection, StoreUnavailable
 from tests.eventually import eventually_async
 from tests.ingest_parts import Parts
-from tests.integration.inbox.conftest import AnInbox
+from tests.integration.inbox.conftest import AnInbox, locked
 
 NOW_MS = time.time_ns() // 1_000_000
 
@@ -78,18 +78,6 @@ class Ingest:
 
     def quarantined(self) -> list[QuarantineRecord]:
         return list(self.parts.quarantine.records())
-
-
-@contextmanager
-def locked(inbox: AnInbox) -> Iterator[None]:
-    """Keep others from changing the table, as a long transaction of somebody else does."""
-    with inbox.owner.connect() as connection:
-        if inbox.is_sqlite:
-            connection.exec_driver_sql("INSERT INTO denyut_inbox (payload) VALUES ('never')")
-        else:
-            connection.exec_driver_sql("LOCK TABLE denyut_inbox IN ACCESS EXCLUSIVE MODE")
-        yield
-        connection.rollback()
 
 
 async def test_rows_are_stored_and_then_gone(tmp_path: Path, inbox: AnInbox) -> None:
