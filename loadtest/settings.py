@@ -45,8 +45,8 @@ class LoadtestSettings(Settings, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=10_000,
-            description="users that listen to the live stream, every fourth to the whole fleet, "
-            "the others to one device",
+            description="users that listen to the live stream as a page does, every fourth to the "
+            "states of the whole fleet, the others to one device",
         ),
     ] = 4
     stream_seconds: Annotated[

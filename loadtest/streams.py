@@ -1,4 +1,7 @@
-"""Users that listen to the live stream as an open page does, and go on from where they were cut."""
+"""Users that listen to the live stream as an open page does, and go on from where they were cut.
+
+The fleet's page hears states, a device's page all of that device (api/static/js).
+"""
 
 import http.client
 import random
@@ -25,7 +28,8 @@ from telemetry.client.key import Key
 from telemetry.client.transport import Address, Opened, Request, Transport
 
 _OPEN, _RESUME, _HOLD, _READING = "stream open", "stream resume", "stream hold", "stream reading"
-_WHOLE_FLEET_ONE_IN = 4
+_FLEET_PAGE_ONE_IN = 4
+_FLEET_PAGE = {"kinds": "status"}
 _MOST_DEVICES = 500
 _READ_BYTES = 65_536
 _FIRST_RETRY_SECONDS = 1.0
@@ -43,7 +47,7 @@ class Listener(User):
 
     def on_start(self) -> None:
         """Have heard nothing yet."""
-        self._hears_all = next(self.numbers) % _WHOLE_FLEET_ONE_IN == 0
+        self._is_fleet_page = next(self.numbers) % _FLEET_PAGE_ONE_IN == 0
         self._device: str | None = None
         self._last_id: str | None = None
         self._retry_seconds = _FIRST_RETRY_SECONDS
@@ -53,7 +57,7 @@ class Listener(User):
         """Hold a stream for its time, then be away for as long as the API asks for."""
         # It may be ended at any moment: nothing is lost with it.
         self._state = LOCUST_STATE_WAITING
-        if self._device is None and not self._hears_all:
+        if self._device is None and not self._is_fleet_page:
             self._device = self._some_device()
         began_s, self._held_seconds, lasted = time.perf_counter(), 0.0, False
         try:
@@ -108,7 +112,7 @@ class Listener(User):
     def _request(self) -> Request:
         return Request(
             "/v1/stream",
-            {} if self._device is None else {"device": self._device},
+            _FLEET_PAGE if self._device is None else {"device": self._device},
             headers={} if self._last_id is None else {"Last-Event-ID": self._last_id},
             timeout_seconds=self.settings.timeout_seconds,
         )
