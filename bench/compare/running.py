@@ -1,16 +1,15 @@
 """A stack with one way open, and sendings over it: what goes in, and what ingest makes of it."""
 
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from bench.compare.cpu import cores, idle_seconds, used_seconds
 from bench.compare.sender import Sent, Task
 from bench.compare.ways import Way
 from bench.pipeline import figure
@@ -120,14 +119,14 @@ def go(opened: Open, task: Task) -> Went:
     parts = {**opened.between, "ingest": opened.ingest}
     with Sending(task) as sending:
         written = _written(opened.ingest)
-        before = {name: one.usage().cpu_seconds for name, one in parts.items()}
-        began_s, idle_s = time.monotonic(), _idle_seconds()
+        before = {name: used_seconds(one.pid) for name, one in parts.items()}
+        began_s, idle_s = time.monotonic(), idle_seconds()
         sending.begin()
         sent = sending.end()
     stored, ended_s = _settled(opened.ingest, written, sent.readings)
-    used = {name: one.usage().cpu_seconds - before[name] for name, one in parts.items()}
+    used = {name: used_seconds(one.pid) - before[name] for name, one in parts.items()}
     seconds = ended_s - began_s
-    idle_share = (_idle_seconds() - idle_s) / (time.monotonic() - began_s) / (os.cpu_count() or 1)
+    idle_share = (idle_seconds() - idle_s) / (time.monotonic() - began_s) / cores()
     return Went(sent, stored, seconds, {"sender": sent.cpu_seconds, **used}, idle_share)
 
 
@@ -156,12 +155,6 @@ def _settled(ingest: Service, before: float, readings: int) -> tuple[int, float]
             stored, changed_s = found, time.monotonic()
         time.sleep(_LOOK_SECONDS)
     return int(stored), changed_s
-
-
-def _idle_seconds() -> float:
-    """Return how long all cores together have had nothing to do, by proc(5)."""
-    ticks = Path("/proc/stat").read_text().split(maxsplit=6)[4]
-    return int(ticks) / os.sysconf("SC_CLK_TCK")
 
 
 def _written(ingest: Service) -> float:
