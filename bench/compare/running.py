@@ -63,10 +63,10 @@ class Went(Struct, frozen=True):
         name, share = max(shares.items(), key=lambda one: one[1])
         busiest = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
         if share >= _FULL:
-            return f"{name}, {share:.0%} of a core"
+            return f"{name}: {share:.0%} of a core"
         if self.idle_share < 1 - _FULL:
-            return f"all cores ({busiest})"
-        return f"waiting ({busiest})"
+            return f"all cores: {busiest}"
+        return f"waiting: {busiest}"
 
 
 class Sending:

@@ -15,7 +15,10 @@ Cell = Callable[[Compared], str | Text]
 
 
 def print_table(compared: Sequence[Compared], console: Console) -> None:
-    """Print how fast each way is and what it costs and loses, and why one was not measured."""
+    """Print how fast each way is and what it costs and loses, and why one was not measured.
+
+    Single: one reading a payload. CPU is in microseconds a reading. Killed, away: readings lost.
+    """
     for columns in (_FAST, _COSTS):
         table = Table(box=SIMPLE_HEAD)
         table.add_column("way", no_wrap=True)
@@ -39,26 +42,26 @@ def _lost(one: Compared, lost: int | None, offered: int | None) -> Text:
     if lost is None:
         return Text(_NOTHING)
     style = "" if not lost else "bold red" if one.promised else "yellow"
-    return Text(f"{lost:,} of {offered:,}" if lost else "0", style=style)
+    return Text(f"{lost:,}/{offered:,}" if lost else "0", style=style)
 
 
 def _order(one: Compared) -> str:
-    return _NOTHING if one.ordered is None else "kept" if one.ordered else "not kept"
+    return _NOTHING if one.ordered is None else "kept" if one.ordered else "lost"
 
 
 _FAST: Mapping[str, Cell] = {
     "readings/s": lambda one: _number(one.readings_per_second),
-    "one a message": lambda one: _number(one.single_readings_per_second),
+    "single": lambda one: _number(one.single_readings_per_second),
     "p50 ms": lambda one: _number((one.latency_ms or _UNKNOWN).p50),
     "p99 ms": lambda one: _number((one.latency_ms or _UNKNOWN).p99),
-    "limited by": lambda one: one.limited_by or _NOTHING,
+    "limited by": lambda one: (one.limited_by or _NOTHING).partition(":")[0],
 }
 _COSTS: Mapping[str, Cell] = {
     "sender µs": lambda one: _number((one.single_cpu_us or _NO_CPU).sender, 1),
     "between": lambda one: _number((one.single_cpu_us or _NO_CPU).between, 1),
     "ingest": lambda one: _number((one.single_cpu_us or _NO_CPU).ingest, 1),
     "bytes": lambda one: _number(one.bytes_per_reading),
-    "lost: killed": lambda one: _lost(one, one.lost_sigkill, one.offered_sigkill),
+    "killed": lambda one: _lost(one, one.lost_sigkill, one.offered_sigkill),
     "away": lambda one: _lost(one, one.lost_away, one.offered_away),
     "order": _order,
 }
