@@ -56,14 +56,19 @@ class Ways:
         self._postgresql = postgresql
         self._environment = environment
         self._made: dict[str, Way] = {}
+        self._sockets = 0
 
     def named(self, name: str) -> Way:
         """Return a way by its name in the comparison; StackError names those that there are."""
+        if name not in self._made:
+            self._made[name] = self.another(name)
+        return self._made[name]
+
+    def another(self, name: str) -> Way:
+        """Return the way as a second ingest needs it: what two cannot share has another address."""
         if name not in WAYS:
             raise StackError(f"{name!r} is no way; {', '.join((MQTT, *WAYS))} are")
-        if name not in self._made:
-            self._made[name] = WAYS[name](self)
-        return self._made[name]
+        return WAYS[name](self)
 
     def chosen(self, name: str, qos: str | None) -> tuple[Way | None, str]:
         """Return the way that a person asks for, None for MQTT, and the level at which it is taken.
@@ -89,7 +94,7 @@ class Ways:
         return Way("tcp", {**tcp.ingest, **shown}, {**tcp.sensors, "TLS_CA_FILE": str(ca)})
 
     def _unix(self) -> Way:
-        told = {"UNIX_SOCKET": str(self._sockets / "lines.socket")}
+        told = {"UNIX_SOCKET": self._socket("lines")}
         return Way("unix", told, told)
 
     def _udp(self) -> Way:
@@ -98,7 +103,7 @@ class Ways:
         return Way("udp", {"UDP_LISTEN": f"{self._host}:{port}"}, sensors, acknowledged=False)
 
     def _unixgram(self) -> Way:
-        told = {"UNIXGRAM_SOCKET": str(self._sockets / "datagrams.socket")}
+        told = {"UNIXGRAM_SOCKET": self._socket("datagrams")}
         return Way("unixgram", told, told, acknowledged=False)
 
     def _folder(self) -> Way:
@@ -147,9 +152,10 @@ class Ways:
             self._workspace.secret("ca.crt", authority.certificate_pem),
         )
 
-    @cached_property
-    def _sockets(self) -> Path:
-        return self._workspace.subfolder("sockets")
+    def _socket(self, what: str) -> str:
+        """Return a path that no other way of this stack has."""
+        self._sockets += 1
+        return str(self._workspace.subfolder("sockets") / f"{what}-{self._sockets}.socket")
 
 
 def _database(inbox: Inbox) -> Way:

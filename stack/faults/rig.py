@@ -21,6 +21,7 @@ from stack.influxdb import Influxd
 from stack.local import LocalStack
 from stack.services import Fleet, Service
 from stack.waiting import holds_within
+from stack.ways import Way
 from telemetry.audit import AuditReport, audit
 from telemetry.ledger import read_ledger
 from telemetry.store import Store, StoredSequence
@@ -49,7 +50,8 @@ class Rig:
     """Broker and store from the beginning; ingest and fleet when the case starts them.
 
     `with Rig(trial) as rig: rig.start_ingest(); rig.start_fleet(); …; rig.finish()`. Parts of the
-    case that ingest or the fleet talk to instead, such as proxies, are told by `settings`.
+    case that ingest or the fleet talk to instead, such as proxies, are told by `settings`. Where a
+    `way` is named the devices send by that, and there is no broker.
     """
 
     def __init__(
@@ -59,8 +61,10 @@ class Rig:
         store: StoreKind = "influxdb",
         limits: BrokerLimits = BrokerLimits(),  # noqa: B008
         store_folder: Path | None = None,
+        way: str | None = None,
     ) -> None:
         self.trial = trial
+        self._way = way
         self.rate = QUICK_RATE if trial.quick else RATE
         self._kind: StoreKind = "sqlite" if trial.quick else store
         self._limits = limits
@@ -73,12 +77,14 @@ class Rig:
 
     def __enter__(self) -> Self:
         self.trial.say("starting the broker and the store")
+        folder, kind = self._store_folder, self._kind
+        url = f"sqlite:///{folder}/denyut.sqlite" if folder and kind == "sqlite" else None
         with ExitStack() as closing:
-            self.local = closing.enter_context(LocalStack(logs=self.trial.folder / "logs"))
-            self.broker = self.local.start_broker(limits=self._limits)
-            self._influxd = (
-                self.local.start_influxdb(self._store_folder) if self._kind == "influxdb" else None
-            )
+            logs = self.trial.folder / "logs"
+            self.local = closing.enter_context(LocalStack(store_url=url, logs=logs))
+            if self._way is None:
+                self.broker = self.local.start_broker(limits=self._limits)
+            self._influxd = self.local.start_influxdb(folder) if kind == "influxdb" else None
             self._closing = closing.pop_all()
         return self
 
@@ -108,11 +114,16 @@ class Rig:
         *,
         client_id: str = "ingest-1",
         module: str | None = None,
+        way: Way | None = None,
     ) -> Service:
         """Start an ingest and a watch on it; those of the first one are `ingest` and `watch`."""
         self.trial.say("starting ingest")
+        way = way or self._named_way()
         ingest = self.local.start_ingest(
-            client_id, settings=settings, module=module or self.trial.ingest_module
+            client_id,
+            ways=[way] if way else [],
+            settings=settings,
+            module=module or self.trial.ingest_module,
         )
         data = Path(ingest.environment["INGEST_DATA_DIR"])
         kept = settings.get("INGEST_QUARANTINE_DIR", str(data / "quarantine"))
@@ -132,6 +143,7 @@ class Rig:
         fleet: Path = FLEET,
         qos: str | None = None,
         wait: bool = True,
+        way: Way | None = None,
     ) -> Fleet:
         """Start a fleet of `rate` readings a second, and wait until so many are stored.
 
@@ -144,6 +156,7 @@ class Rig:
             devices=rate // READINGS_A_DEVICE,
             client_id=client_id,
             qos=qos or "mixed",
+            way=way or self._named_way(),
             settings={"SENSORS_DRAIN_SECONDS": str(_DRAIN_SECONDS), **settings},
         )
         if not self._fleets:
@@ -152,6 +165,9 @@ class Rig:
         if wait:
             self._await_steady(rate)
         return started
+
+    def _named_way(self) -> Way | None:
+        return None if self._way is None else self.local.ways.named(self._way)
 
     def restart_ingest(self, settings: Mapping[str, str]) -> None:
         """Stop the first ingest in order, and start it with some settings changed."""

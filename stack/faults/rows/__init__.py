@@ -13,6 +13,7 @@ MODULES = (
     "load",
     "refusals",
     "scale_out",
+    "ways",
 )
 
 
