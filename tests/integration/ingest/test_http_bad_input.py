@@ -110,9 +110,9 @@ async def test_a_405_names_what_is_allowed_and_a_415_what_is_read(tmp_path: Path
         b"POST /v1/readings HTTP/1.1\r\nno header\r\n\r\n",
         b"POST /v1/readings HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
         b"POST /v1/readings HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-        b"POST /" + b"x" * 10_000 + b" HTTP/1.1\r\n\r\n",
-        b"POST / HTTP/1.1\r\nX: " + b"x" * 10_000 + b"\r\n\r\n",
-        b"POST / HTTP/1.1\r\n" + b"X: x\r\n" * 1_000 + b"\r\n",
+        b"POST /" + b"x" * 3_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 3_000 + b"\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\n" + b"X: x\r\n" * 60 + b"\r\n",
     ],
 )
 async def test_what_is_no_http_is_a_problem_too_and_the_end(tmp_path: Path, sent: bytes) -> None:

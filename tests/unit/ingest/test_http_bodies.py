@@ -54,6 +54,14 @@ def test_more_than_a_body_may_be_is_refused_and_never_held(
     assert budget.held_bytes == 0
 
 
+def test_a_gzip_that_inflates_to_nothing_is_bounded_as_well() -> None:
+    endless_name = b"\x1f\x8b\x08\x08\0\0\0\0\0\3" + b"n" * 100
+    with pytest.raises(Problem) as caught:
+        feed(Body(Budget(1_000), 100, is_gzip=True), [endless_name])
+
+    assert caught.value.status == 413
+
+
 @pytest.mark.parametrize(
     "data",
     [

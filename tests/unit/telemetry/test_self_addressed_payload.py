@@ -103,8 +103,10 @@ def test_of_an_addressed_pack_each_reading_stands_or_falls_for_itself() -> None:
 
 def test_a_reading_may_have_a_field_named_readings() -> None:
     got = decoded({**OWN, "ts": 1, "values": {"readings": 7}})
+    beside = decoded({**OWN, "ts": 1, "values": {"a": 1, "b": None}, "readings": []})
 
     assert got.readings[0].values == {"readings": 7.0}
+    assert beside.readings[0].values == {"a": 1.0}
 
 
 @pytest.mark.parametrize(
