@@ -247,6 +247,7 @@ class Intake:
             message.payload,
             message.content_type,
             index,
+            None if message.grant is None else message.grant.devices,
         )
         self._quarantining.put(record, message.receipt, readings=readings)
 

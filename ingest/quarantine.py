@@ -1,7 +1,7 @@
 """The quarantine: what cannot be stored, kept on the disk with its reason until a person looks.
 
 Segments of JSON lines in one folder. A record is `{"time_ms", "topic", "qos", "reason", "payload",
-"content_type", "index"}`, the payload in base64, as it may be anything.
+"content_type", "index", "devices"}`, the payload in base64, as it may be anything.
 """
 
 import fcntl
@@ -24,7 +24,8 @@ _LOCK = ".lock"
 class QuarantineRecord(Struct, frozen=True):
     """One message, or one reading of a pack (`index`), that was not stored, and why.
 
-    Without a topic the payload names its own address.
+    Without a topic the payload names its own address. `devices` are those that its sender might
+    write for, where that is limited: a replay lets it write for no others.
     """
 
     time_ms: int
@@ -34,6 +35,7 @@ class QuarantineRecord(Struct, frozen=True):
     payload: bytes
     content_type: str | None = None
     index: int | None = None
+    devices: tuple[str, ...] | None = None
 
 
 _ENCODER = msgspec.json.Encoder()

@@ -59,7 +59,7 @@ def _opened(folder: Path | None) -> Quarantine:
 
 
 def _print(record: QuarantineRecord) -> None:
-    for name in ("time_ms", "topic", "qos", "content_type", "index", "reason"):
+    for name in ("time_ms", "topic", "qos", "content_type", "index", "devices", "reason"):
         value = getattr(record, name)
         if value is not None:
             print(f"{name}: {value}")

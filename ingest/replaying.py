@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from ingest.grant import Grant
 from ingest.message import Message
 from ingest.quarantine import Quarantine, QuarantineRecord, read_segment
 from ingest.service import IngestService
@@ -72,9 +73,10 @@ def _messages(path: Path) -> Iterator[Message]:
                 record.qos,
                 record.time_ms,
                 content_type=record.content_type,
+                grant=None if record.devices is None else Grant(record.devices),
             )
         last = record
 
 
-def _content(record: QuarantineRecord) -> tuple[int, str | None, bytes]:
-    return record.time_ms, record.topic, record.payload
+def _content(record: QuarantineRecord) -> tuple[object, ...]:
+    return record.time_ms, record.topic, record.payload, record.devices

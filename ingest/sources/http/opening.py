@@ -11,6 +11,7 @@ from ingest.sources.keys import SenderKeys
 from ingest.sources.listening import NetworkPlace
 from ingest.tally import Tally
 from telemetry import tls
+from telemetry.descriptors import allowed_connections
 from telemetry.settings import SettingError
 
 
@@ -36,6 +37,6 @@ def open_http_source(settings: IngestSettings, intake: Intake, tally: Tally) -> 
         tls.server_context("INGEST_INTAKE", certificate, key),
         Receiving(limits, keys, intake, tally),
         tally,
-        most_connections=settings.intake_connections,
+        most_connections=allowed_connections(settings.intake_connections),
         idle_seconds=settings.intake_idle_seconds,
     )

@@ -13,7 +13,7 @@ from ingest.grant import Grant
 from ingest.intake import Intake
 from ingest.message import Message
 from ingest.sources.http.body import Body, Budget
-from ingest.sources.http.parts import media_type, parts_of
+from ingest.sources.http.parts import Parts, media_type, parts_of
 from ingest.sources.http.problems import (
     Problem,
     key_wanted,
@@ -28,6 +28,7 @@ from telemetry.reading import Address
 from telemetry.topics import PARTS, TopicError, checked_address
 
 PATH = "/v1/readings"
+_TURN_BYTES = 65_536
 
 
 class Keys(Protocol):
@@ -124,25 +125,37 @@ class Receiving:
         try:
             await self._read(request, body)
             parts = parts_of(body.end(), kind, self._limits.payload_bytes)
-            await self._room()
             submission = Submission(parts)
-            arrival_ms = time.time_ns() // 1_000_000
-            for payload, receipt in zip(parts.payloads, submission.receipts, strict=True):
-                message = Message(
-                    None,
-                    payload,
-                    1,
-                    arrival_ms,
-                    content_type=parts.content_type,
-                    receipt=receipt,
-                    address=address,
-                    grant=grant,
-                )
-                self._intake.accept(message)
+            await self._hand_over(parts, submission, address, grant)
         finally:
             body.release()
-        self._tally.messages_by_way["http"] += len(parts.payloads)
         return await self._answer(submission)
+
+    async def _hand_over(
+        self, parts: Parts, submission: Submission, address: Address | None, grant: Grant
+    ) -> None:
+        """Let the intake have the payloads, and others their turn after each piece of them."""
+        arrival_ms = time.time_ns() // 1_000_000
+        turn_bytes = 0
+        await self._room()
+        for payload, receipt in zip(parts.payloads, submission.receipts, strict=True):
+            if turn_bytes >= _TURN_BYTES:
+                await asyncio.sleep(0)
+                await self._room()
+                turn_bytes = 0
+            turn_bytes += len(payload)
+            self._tally.messages_by_way["http"] += 1
+            message = Message(
+                None,
+                payload,
+                1,
+                arrival_ms,
+                content_type=parts.content_type,
+                receipt=receipt,
+                address=address,
+                grant=grant,
+            )
+            self._intake.accept(message)
 
     async def _read(self, request: web.BaseRequest, body: Body) -> None:
         try:

@@ -145,15 +145,20 @@ def test_replayed_what_can_be_stored_now_is_and_the_rest_stays_with_its_reason(
         QuarantineRecord(NOW_MS, topic, 2, "bad", pack, index=1),
         QuarantineRecord(NOW_MS, topic, 2, "bad", pack, index=2),
         QuarantineRecord(NOW_MS, "nowhere", 0, "no topic template matches", b"{}"),
+        # What a sender might not write does not get in by being replayed.
+        QuarantineRecord(
+            NOW_MS, topic, 1, "not its device", encode_native(reading(3)), devices=("node-2",)
+        ),
     )
 
     replayed = ingest(tmp_path, "quarantine", "replay")
 
     assert replayed.returncode == 0, replayed.stderr
-    assert replayed.stdout.splitlines()[-1] == ("stored 2 readings; 3 are in quarantine again")
+    assert replayed.stdout.splitlines()[-1] == ("stored 2 readings; 4 are in quarantine again")
     assert [one.seq for one in stored()] == [1, 2]
-    assert sorted((one.topic, one.index) for one in quarantine.records()) == sorted(
-        [(topic, 1), (topic, 2), ("nowhere", None)], key=str
+    kept = [(one.topic, one.index) for one in quarantine.records()]
+    assert sorted(kept, key=str) == sorted(
+        [(topic, 1), (topic, 2), ("nowhere", None), (topic, None)], key=str
     )
 
 
