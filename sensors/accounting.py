@@ -74,7 +74,7 @@ class Accounting:
             if seq in reasons:
                 self._refused(message, seq)
                 self._say_refused(message, reasons[seq])
-            elif self._qos:
+            else:
                 shared.ledger.acknowledged(message.session, seq)
                 shared.counters.acknowledged[self._qos] += 1
         self._settle(message)

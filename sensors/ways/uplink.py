@@ -125,6 +125,8 @@ class ChannelUplink:
 
     def rejected(self, parcel: Parcel, rejections: Sequence[Rejection]) -> None:
         """Let go of a message of which readings are in quarantine: those are refused."""
+        if not parcel.number:
+            return
         message = parcel.message
         self._outbox.answered(parcel.number, Outcome.REFUSED, _ANY_TIME_S)
         seqs = (*message.others, message.seq)
@@ -138,6 +140,8 @@ class ChannelUplink:
 
     def refused(self, parcel: Parcel, why: str) -> None:
         """Let go of a message that is never taken."""
+        if not parcel.number:
+            return
         self._outbox.answered(parcel.number, Outcome.REFUSED, _ANY_TIME_S)
         self._accounting.refused(parcel.message, why)
 

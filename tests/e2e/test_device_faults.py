@@ -44,13 +44,15 @@ def fleet_of(faults: dict[str, str]) -> str:
     return text
 
 
-@pytest.fixture
-def report(local: LocalStack, tmp_path: Path) -> AuditReport:
+@pytest.fixture(params=["mqtt", "tcp"])
+def report(request: pytest.FixtureRequest, local: LocalStack, tmp_path: Path) -> AuditReport:
     path = tmp_path / "faulty.toml"
     path.write_text(fleet_of(SAID).replace("\\\n", "\n"))
-    local.start_broker()
-    ingest = local.start_ingest()
-    fleet = local.start_fleet(path, devices=3 * (len(SAID) + 1), duration_seconds=SECONDS)
+    way, _ = local.ways.chosen(request.param, None)
+    if way is None:
+        local.start_broker()
+    ingest = local.start_ingest(ways=[way] if way else ())
+    fleet = local.start_fleet(path, devices=3 * (len(SAID) + 1), duration_seconds=SECONDS, way=way)
     assert fleet.wait(30) == 0
     by_qos = msgspec.json.decode(fleet.report_path.read_bytes())["by_qos"]
     for level in by_qos.values():

@@ -236,6 +236,26 @@ async def test_at_qos_0_a_reading_is_sent_once_or_dropped() -> None:
         assert len(channel.sent) == 1, "what had its chance is not sent again"
 
 
+@pytest.mark.parametrize("answer", [Answer([Rejection(0, 0, "no")]), Refused("no", payload=0)])
+async def test_at_qos_0_a_reading_has_ended_when_it_left_whatever_is_answered(
+    answer: Answer | Refused,
+) -> None:
+    channel = ScriptedChannel(answers=False)
+    async with publishing(channel, 0) as device:
+        await eventually_async(lambda: device.uplink.connected)
+        device.publish()
+        unanswered = channel.waiting[0]
+        if isinstance(answer, Answer):
+            channel.answer(answer)
+        else:
+            channel.fail(answer)
+        await eventually_async(unanswered.done)
+        await asyncio.sleep(_MOMENT_SECONDS)
+        assert device.counters.published == [1, 0, 0]
+        assert (device.counters.refused, device.refused) == ([0, 0, 0], [])
+        assert len(channel.sent) == 1
+
+
 async def test_devices_that_share_a_channel_take_turns_and_get_their_own_answers() -> None:
     channel = ScriptedChannel(Bounds(4, 65_536, batches_in_flight=1), answers=False)
     carrier = carrier_of(channel, Counters())
