@@ -160,14 +160,16 @@ async def test_where_nothing_is_taken_for_now_it_is_sent_again_later() -> None:
 
 
 async def test_without_a_word_on_when_the_pause_grows() -> None:
-    channel = ScriptedChannel(answers=False)
+    channel, now_s = ScriptedChannel(answers=False), asyncio.get_running_loop().time
     async with publishing(channel) as device:
         await eventually_async(lambda: device.uplink.connected)
         device.publish()
-        channel.fail(NotNow("no room"))
-        await asyncio.sleep(_MOMENT_SECONDS)
-        assert len(channel.sent) == 1
-        await eventually_async(lambda: len(channel.sent) == 2, deadline_seconds=1)
+        for number, least_seconds in enumerate((0.025, 0.05, 0.1), start=1):
+            failed_s = now_s()
+            channel.fail(NotNow("no room"))
+            await eventually_async(lambda: len(channel.sent) > number)  # noqa: B023
+            assert now_s() - failed_s >= least_seconds
+        assert channel.opened == 1
 
 
 async def test_readings_in_quarantine_are_refused_and_the_others_acknowledged() -> None:
@@ -280,7 +282,8 @@ async def test_devices_that_share_a_channel_take_turns_and_get_their_own_answers
 
 async def test_the_last_device_of_a_channel_closes_it() -> None:
     channel = ScriptedChannel()
-    carrier = carrier_of(channel, Counters())
+    counters = Counters()
+    carrier = carrier_of(channel, counters)
     async with (
         publishing(channel, name="a", carrier=carrier) as a,
         publishing(channel, name="b", carrier=carrier) as b,
@@ -294,7 +297,7 @@ async def test_the_last_device_of_a_channel_closes_it() -> None:
         await b.uplink.leave()
         assert channel.closed == 1
         assert b.counters.connected == 0
-        assert b.counters.lost_connections == 0
+        assert (counters.connects, counters.lost_connections) == (1, 0)
 
 
 async def test_a_connection_that_a_fault_breaks_comes_back_after_its_time() -> None:

@@ -1,5 +1,6 @@
 """A device over datagram sockets: what the kernel takes is gone, what it does not is counted."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -122,7 +123,9 @@ async def test_over_udp_one_who_is_away_is_found_again_without_a_word(udp: socke
                     return False
 
             await eventually_async(arrives)
-    assert device.counters.lost_connections == 0
+            await asyncio.sleep(0.01)
+            assert device.uplink.connected
+            assert (device.counters.connects, device.counters.lost_connections) == (1, 0)
 
 
 async def test_what_the_kernel_does_not_take_now_waits_its_turn_and_not_for_ever(
@@ -156,6 +159,8 @@ async def test_a_goodbye_waits_for_what_the_kernel_has_not_taken(path: Path) -> 
             while device.publish() < device.counters.published[0]:
                 pass
             async with in_background(device.uplink.leave()):
+                await asyncio.sleep(0.01)
+                assert device.counters.connected == 1
                 left = device.counters.published[0] + 1
                 while left:
                     await eventually_async(lambda: _received(receiving))
@@ -163,9 +168,13 @@ async def test_a_goodbye_waits_for_what_the_kernel_has_not_taken(path: Path) -> 
                 await eventually_async(lambda: device.counters.connected == 0)
 
 
-async def test_what_is_larger_than_a_datagram_is_refused(udp: socket.socket) -> None:
-    async with sending(**over_udp(udp)) as device:
-        await eventually_async(lambda: device.uplink.connected)
-        device.publish(payload=b'{"x": "%b"}' % (b"x" * 65_500))
-        assert device.refused == [0]
-        assert device.counters.published == [0, 0, 0]
+async def test_what_is_larger_than_a_datagram_or_than_ingest_takes_is_refused(
+    udp: socket.socket, path: Path
+) -> None:
+    with receiver(path):
+        for settings in (over_udp(udp), over_unix(path)):
+            async with sending(**settings) as device:
+                await eventually_async(lambda: device.uplink.connected)
+                device.publish(payload=b'{"x": "%b"}' % (b"x" * 65_500))
+                assert device.refused == [0]
+                assert device.counters.published == [0, 0, 0]

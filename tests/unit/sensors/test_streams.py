@@ -120,6 +120,38 @@ async def test_quarantined_readings_are_refused_with_their_reasons(
     assert device.refused == [2, 4]
 
 
+async def test_lines_that_left_together_are_told_apart(server: LineServer, tmp_path: Path) -> None:
+    server.greets = server.answers = False
+    async with publishing(over_unix(tmp_path / "lines.socket")) as device:
+        await eventually_async(lambda: server.connections)
+        for _ in range(4):
+            device.publish()
+        server.say(READY)
+        await eventually_async(lambda: len(server.lines) == 4)
+        server.say(b'{"durable":3}')
+        server.say(b'{"durable":4,"quarantined":[{"line":2,"index":0,"reason":"NaN"}]}')
+        await eventually_async(lambda: device.uplink.unfinished == 0)
+        device.publish()
+        await eventually_async(lambda: len(server.lines) == 5)
+        server.say(b'{"durable":5}')
+        await eventually_async(lambda: device.acknowledged == [0, 2, 3, 4])
+        assert device.refused == [1]
+
+
+async def test_what_was_told_of_one_batch_is_not_told_again(
+    server: LineServer, tmp_path: Path
+) -> None:
+    server.answers = False
+    channel = over_unix(tmp_path / "lines.socket")
+    await channel.open(lambda _why: None)
+    first, second = channel.send([b"1", b"2"]), channel.send([b"3"])
+    server.say(b'{"durable":2,"quarantined":[{"line":2,"index":0,"reason":"NaN"}]}')
+    server.say(b'{"durable":3}')
+    assert (await first).rejected == [(1, 0, "NaN")]
+    assert (await second).rejected == ()
+    await channel.close()
+
+
 @pytest.mark.parametrize(
     "word", [b"durable: 1", b'{"durable":"1"}', b"\xff", b"[]", b"{" * 100_000, b"x" * 1_100_000]
 )
@@ -205,11 +237,12 @@ async def test_a_goodbye_lets_what_was_written_arrive(server: LineServer, tmp_pa
     server.answers = False
     async with publishing(over_unix(tmp_path / "lines.socket"), 0) as device:
         await eventually_async(lambda: device.uplink.connected)
-        for _ in range(5):
-            device.publish()
+        for _ in range(20):  # more than the kernel takes at once
+            device.publish(payload=b'{"x": "%b"}' % (b"x" * 50_000))
+        written = device.counters.published[0]
         await device.uplink.leave()
         await eventually_async(lambda: server.eofs == 1)
-        assert len(server.lines) == 5
+        assert len(server.lines) == written > 5
 
 
 async def test_over_tcp_the_key_comes_first_and_is_read_again_for_each_connection(
