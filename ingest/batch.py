@@ -4,50 +4,63 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 
 from ingest.message import Message
+from ingest.series import Series
 from telemetry.latency import KINDS, Kind
+from telemetry.lineprotocol import parse_readings
 from telemetry.payload import Rejected
-from telemetry.reading import Reading
 from telemetry.store import Refused
 
 
 class Batch:
-    """Readings gathered for one write."""
+    """Readings gathered for one write, each as the line that goes to the store."""
 
     def __init__(self) -> None:
-        self.readings: list[Reading] = []
+        self.lines: list[bytes] = []
         self.messages: list[Message] = []
         self._ends: list[int] = []  # of each message's readings, among all
         self.payload_bytes = 0
         self.by_qos = [0, 0, 0]
         # By number of the message, where not all its readings are here.
         self._places: dict[int, list[int]] = {}
+        self._newest_ms: dict[Series, int] = {}
+        self._may_overwrite = False
         self.times_ms: dict[Kind, list[int]] = {kind: [] for kind in KINDS}
 
     def __len__(self) -> int:
-        return len(self.readings)
+        return len(self.lines)
 
     def add(
         self,
         message: Message,
-        readings: list[Reading],
+        lines: list[bytes],
+        times_ms: list[int],
         repeats: int,
         places: list[int] | None = None,
     ) -> None:
         """Add a message's readings; of repeats the latency says nothing of the way.
 
-        `places` are theirs in the message, where not all of it is stored.
+        `places` are theirs in the message, where not all of it is stored. What becomes of the
+        message's receipt is settled with the batch.
         """
         if places is not None:
             self._places[len(self.messages)] = places
-        self.readings.extend(readings)
+        self.lines += lines
         self.payload_bytes += len(message.payload)
-        self.by_qos[message.qos] += len(readings)
-        kind: Kind = "late" if repeats else KINDS[message.qos]
-        self.times_ms[kind].extend([reading.time_ms for reading in readings])
+        self.by_qos[message.qos] += len(lines)
+        self.times_ms["late" if repeats else KINDS[message.qos]] += times_ms
         self.messages.append(message)
-        self._ends.append(len(self.readings))
-        if message.receipt is not None:
-            message.receipt.pending += 1
+        self._ends.append(len(self.lines))
+
+    def note_times(self, series: Series, times_ms: list[int]) -> None:
+        """Note when readings of a series are of: where all are later than those before, none of
+        them can stand in the place of another."""
+        newest_ms = self._newest_ms.get(series, -1)
+        for time_ms in times_ms:
+            if time_ms <= newest_ms:
+                self._may_overwrite = True
+            else:
+                newest_ms = time_ms
+        self._newest_ms[series] = newest_ms
 
     def message_of(self, index: int) -> Message:
         """Return the message that brought the reading at `index`."""
@@ -80,34 +93,12 @@ class Batch:
 
     def overwritten(self) -> int:
         """Count the readings that stand at the series and time of another one of this batch."""
-        slots = {(one.site, one.device, one.measurement, one.time_ms) for one in self.readings}
-        if len(slots) == len(self.readings):
+        if not self._may_overwrite:
             return 0
+        readings = parse_readings(b"\n".join([*self.lines, b""]).decode())
+        slots = {(one.site, one.device, one.measurement, one.time_ms) for one in readings}
         distinct = {
             (one.site, one.device, one.measurement, one.time_ms, one.boot_ms, one.seq)
-            for one in self.readings
+            for one in readings
         }
         return len(distinct) - len(slots)
-
-
-class RecentlySeen:
-    """Remembers which readings came lately, to count those that come again."""
-
-    def __init__(self, remembered: int = 50_000) -> None:
-        self._remembered = remembered
-        self._new: set[tuple[str, int, int]] = set()
-        self._old: set[tuple[str, int, int]] = set()
-
-    def count_repeats(self, readings: list[Reading]) -> int:
-        """Return how many of the readings were seen before, and remember them all."""
-        repeats = 0
-        for reading in readings:
-            if reading.boot_ms is None or reading.seq is None:
-                continue
-            identity = (reading.device, reading.boot_ms, reading.seq)
-            if identity in self._new or identity in self._old:
-                repeats += 1
-            self._new.add(identity)
-        if len(self._new) > self._remembered:
-            self._old, self._new = self._new, set()
-        return repeats

@@ -8,13 +8,17 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from ingest.batch import Batch, RecentlySeen
+from ingest.batch import Batch
+from ingest.hotpath.layouts import Layouts
+from ingest.hotpath.quick import QuickReader
 from ingest.message import Message
 from ingest.quarantine import QuarantineRecord
 from ingest.quarantining import Quarantining
+from ingest.series import AllSeries
 from ingest.settings import IngestSettings
 from ingest.tally import Tally
 from telemetry import log
+from telemetry.lineprotocol import LineProtocolError, format_line
 from telemetry.payload import Decoded, PayloadError, Rejected, decode
 from telemetry.reading import Reading
 from telemetry.topics import READINGS, TopicError, TopicRouter, TopicTemplate
@@ -44,7 +48,10 @@ class Intake:
         quarantining.on_durable = self.mind_room
         self._router = router
         self._tally = tally
-        self._seen = RecentlySeen()
+        self._series = AllSeries()
+        self._quick = QuickReader(Layouts())
+        self._retention_ms = settings.retention_hours * 3_600_000
+        self._payload_bytes = settings.payload_bytes
         self._open = Batch()
         self._closed: deque[Batch] = deque()
         self._held_bytes = 0
@@ -60,6 +67,8 @@ class Intake:
         """Take a message over; never raises. The source then releases the message's own part."""
         self._tally.messages += 1
         try:
+            if self._accept_quickly(message):
+                return
             self._decode(message)
         except (PayloadError, TopicError) as error:
             self._reject_whole(message, str(error))
@@ -109,12 +118,15 @@ class Intake:
 
     def mind_room(self) -> None:
         """Open or close the gate, by what is held."""
-        readings = self._tally.in_flight / self._settings.held_readings
+        readings = self._tally.in_flight
         held_bytes = self._held_bytes + self._quarantining.held_bytes
-        share = max(readings, held_bytes / self._settings.held_bytes)
-        if share >= 1:
+        settings = self._settings
+        if readings >= settings.held_readings or held_bytes >= settings.held_bytes:
             self._room.clear()
-        elif share < _REOPEN_SHARE:
+        elif (
+            readings < _REOPEN_SHARE * settings.held_readings
+            and held_bytes < _REOPEN_SHARE * settings.held_bytes
+        ):
             self._room.set()
 
     def quarantine(
@@ -138,8 +150,25 @@ class Intake:
         """Return how many readings wait here that nobody will send again."""
         return sum(batch.by_qos[0] for batch in (*self._closed, self._open))
 
+    def _accept_quickly(self, message: Message) -> bool:
+        """Take over a message with readings of known layouts and nothing else; False for others."""
+        topic, payload = message.topic, message.payload
+        if not isinstance(topic, str) or len(payload) > self._payload_bytes:
+            return False
+        if message.content_type is not None or message.grant is not None:
+            return False
+        oldest_ms, newest_ms = self._accepted_times(message)
+        read = self._quick.read(topic, payload, oldest_ms, newest_ms)
+        if read is None:
+            return False
+        series, lines, times_ms, repeats = read
+        self._open.note_times(series, times_ms)
+        # The part of the receipt that was the source's is the batch's from here on.
+        self._add(message, lines, times_ms, repeats)
+        return True
+
     def _decode(self, message: Message) -> None:
-        if len(message.payload) > self._settings.payload_bytes:
+        if len(message.payload) > self._payload_bytes:
             raise PayloadError(f"a payload of {len(message.payload)} bytes is too large")
         decoded = self._decoded(message)
         self._tally.left_out_values += decoded.left_out
@@ -149,8 +178,17 @@ class Intake:
         places = decoded.places_of_readings()
         if not self._all_welcome(message, readings):
             places, readings = self._welcome(message, readings, places)
+        elif not decoded.rejected and not decoded.left_out:
+            self._learn(message, readings)
         if readings:
-            self._add(message, readings, places)
+            self._write(message, readings, places)
+
+    def _learn(self, message: Message, readings: list[Reading]) -> None:
+        """Let messages that look like this one go the quick way from now on."""
+        topic, one = message.topic, readings[0]
+        if isinstance(topic, str) and message.content_type is None and message.grant is None:
+            series = self._series.of(one.site, one.device, one.measurement)
+            self._quick.learn(topic, message.payload, readings, series)
 
     def _decoded(self, message: Message) -> Decoded:
         payload, content_type = message.payload, message.content_type
@@ -204,23 +242,54 @@ class Intake:
         return None
 
     def _accepted_times(self, message: Message) -> tuple[int, int]:
-        oldest = message.arrival_ms - self._settings.retention_hours * 3_600_000
-        return oldest, message.arrival_ms + _AHEAD_MS
+        return message.arrival_ms - self._retention_ms, message.arrival_ms + _AHEAD_MS
 
-    def _add(self, message: Message, readings: list[Reading], places: list[int] | None) -> None:
-        repeats = self._seen.count_repeats(readings)
+    def _write(self, message: Message, readings: list[Reading], places: list[int] | None) -> None:
+        """Make lines of readings; what no line can hold goes to quarantine."""
+        lines, times_ms, kept, rejected, repeats = [], [], [], [], 0
+        for place, reading in zip(places or range(len(readings)), readings, strict=True):
+            try:
+                lines.append(format_line(reading).encode())
+            except LineProtocolError as error:
+                rejected.append(Rejected(place, str(error)))
+                continue
+            series = self._series.of(reading.site, reading.device, reading.measurement)
+            if reading.boot_ms is not None and reading.seq is not None:
+                repeats += series.note(reading.boot_ms, reading.seq)
+            self._open.note_times(series, [reading.time_ms])
+            times_ms.append(reading.time_ms)
+            kept.append(place)
+        if rejected:
+            self._reject(message, rejected, is_whole=len(readings) == 1 and places is None)
+            places = kept
+        if lines:
+            if message.receipt is not None:
+                message.receipt.pending += 1
+            self._add(message, lines, times_ms, repeats, places)
+
+    def _add(
+        self,
+        message: Message,
+        lines: list[bytes],
+        times_ms: list[int],
+        repeats: int,
+        places: list[int] | None = None,
+    ) -> None:
+        """Let readings join the open batch; a part of the receipt was counted for that."""
+        tally, batch, count = self._tally, self._open, len(lines)
         if not repeats and message.dup and message.qos:
-            repeats = len(readings)
-        self._tally.repeated[message.qos] += repeats
-        self._tally.received[message.qos] += len(readings)
-        self._tally.in_flight += len(readings)
+            repeats = count
+        tally.repeated[message.qos] += repeats
+        tally.received[message.qos] += count
+        tally.in_flight += count
         self._held_bytes += len(message.payload)
         if message.receipt is not None:
-            message.receipt.readings += len(readings)
-        self._open.add(message, readings, repeats, places)
-        self.idle.clear()
-        self._filled.set()
-        if len(self._open) >= self._settings.batch_readings:
+            message.receipt.readings += count
+        if not batch.lines:
+            self.idle.clear()
+            self._filled.set()
+        batch.add(message, lines, times_ms, repeats, places)
+        if len(batch.lines) >= self._settings.batch_readings:
             self._closed.append(self._take_open())
             self._full.set()
         self.mind_room()

@@ -76,11 +76,10 @@ class Pipeline:
     async def _keep(self, batch: Batch) -> None:
         while True:
             # A store that has just failed is given its time; a long outage goes to the disk.
-            if self._store_hangs or self._writer.away_seconds > self._patience_seconds:
-                refused = await self._spooling.take(batch)
-                if refused is not None:
-                    self._settle_spooled(batch, refused)
-                    return
+            is_away = self._store_hangs or self._writer.away_seconds > self._patience_seconds
+            if is_away and await self._spooling.take(batch):
+                self._settle_spooled(batch)
+                return
             try:
                 refused = await self._write(batch)
             except StoreError:
@@ -94,7 +93,7 @@ class Pipeline:
     async def _write(self, batch: Batch) -> list[Refused]:
         try:
             async with asyncio.timeout(self._try_seconds) as self._try:
-                return await self._writer.write(batch.readings, give_up_at_s=self._give_up_at_s)
+                return await self._writer.write(batch.lines, give_up_at_s=self._give_up_at_s)
         finally:
             self._try = None
 
@@ -120,10 +119,9 @@ class Pipeline:
         self._tally.batches += 1
         self._settle(batch, kept)
 
-    def _settle_spooled(self, batch: Batch, refused: Iterable[Refused]) -> None:
-        kept = self._quarantine(batch, refused)
-        self._tally.spooled += sum(kept)
-        self._settle(batch, kept)
+    def _settle_spooled(self, batch: Batch) -> None:
+        self._tally.spooled += len(batch)
+        self._settle(batch, batch.by_qos)
 
     def _quarantine(self, batch: Batch, refused: Iterable[Refused]) -> list[int]:
         """Send the refused readings to quarantine; return how many are left, by level."""

@@ -25,6 +25,7 @@ from telemetry import log
 from telemetry.health import Check
 from telemetry.healthserver import serve_health
 from telemetry.latency import Latencies
+from telemetry.lineprotocol import format_line
 from telemetry.metrics import Sample, as_values
 from telemetry.reading import Reading
 from telemetry.settings import SettingError
@@ -162,7 +163,7 @@ class IngestService:
             own = Reading(OWN_SITE, self.settings.client_id, "denyut_ingest", now_ms, values)
             try:
                 # They are outside all counts, and the next ones tell the same.
-                await self._writer.write([own], give_up_at_s=time.monotonic())
+                await self._writer.write([format_line(own).encode()], give_up_at_s=time.monotonic())
             except StoreError as error:
                 _logger.info("own figures were not stored", problem=str(error))
                 if told_ms is not None:

@@ -14,7 +14,7 @@ from ingest.store_writer import StoreWriter
 from ingest.tally import Tally
 from telemetry import log
 from telemetry.latency import Latencies
-from telemetry.lineprotocol import LineProtocolError, format_line, parse_readings
+from telemetry.lineprotocol import format_line, parse_readings
 from telemetry.payload.native import encode_native
 from telemetry.reading import Address, Reading
 from telemetry.store import Refused, StoreError
@@ -68,32 +68,27 @@ class Spooling:
         """Let the spool's folder go."""
         self._spool.close()
 
-    async def take(self, batch: Batch) -> list[Refused] | None:
-        """Make a batch durable in the spool; return the readings that no line can hold.
+    async def take(self, batch: Batch) -> bool:
+        """Make a batch durable in the spool.
 
-        None, and `problem` says why, where the disk or its budget has no room.
+        False, and `problem` says why, where the disk or its budget has no room.
         """
         order = sorted(range(len(batch)), key=batch.qos_of)
-        lines, refused = _format(batch, order)
-        by_qos = list(batch.by_qos)
-        for one in refused:
-            by_qos[batch.qos_of(one.index)] -= 1
+        lines = b"\n".join([*(batch.lines[index] for index in order), b""])
+        by_qos = (batch.by_qos[0], batch.by_qos[1], batch.by_qos[2])
         try:
-            if lines:
-                await asyncio.to_thread(
-                    self._spool.append, lines, (by_qos[0], by_qos[1], by_qos[2])
-                )
+            await asyncio.to_thread(self._spool.append, lines, by_qos)
         except (OSError, SpoolFull) as error:
             if self._write_problem is None:
                 _logger.error(
                     "nothing fits into the spool; reading stops when memory is full", why=str(error)
                 )
             self._write_problem = str(error)
-            return None
+            return False
         self._write_problem = None
         self._tally.spool_bytes = self._spool.bytes
         self._filled.set()
-        return refused
+        return True
 
     def note_unneeded(self) -> None:
         """Note that the store takes batches again: whether the spool would is no question now."""
@@ -143,7 +138,7 @@ class Spooling:
     async def _replay(self, found: list[Record]) -> None:
         levels = [qos for record in found for qos in (0, 1, 2) for _ in range(record.by_qos[qos])]
         try:
-            readings = await asyncio.to_thread(_parse, found, len(levels))
+            readings, lines = await asyncio.to_thread(_parse, found, len(levels))
         except ValueError as error:
             if len(found) > 1:
                 for record in found:
@@ -152,7 +147,7 @@ class Spooling:
                 # Written by us, and yet unreadable to us: a person must see it, others go on.
                 await self._give_up(found[0], f"unreadable ({error})")
             return
-        refused = await self._write_until_stored(readings)
+        refused = await self._write_until_stored(lines)
         written = [sum(record.by_qos[qos] for record in found) for qos in (0, 1, 2)]
         for one in refused:
             written[levels[one.index]] -= 1
@@ -169,10 +164,10 @@ class Spooling:
         self._latencies.record("late", [confirmed_ms - one.time_ms for one in readings])
         self._tally.note_written(one.time_ms for one in readings)
 
-    async def _write_until_stored(self, readings: Sequence[Reading]) -> list[Refused]:
+    async def _write_until_stored(self, lines: Sequence[bytes]) -> list[Refused]:
         while True:
             try:
-                return await self._writer.write(readings)
+                return await self._writer.write(lines)
             except StoreError:
                 continue  # the writer has noted it, and keeps the pace
 
@@ -215,23 +210,16 @@ class Spooling:
             _logger.info("took over readings from the spool", readings=readings)
 
 
-def _format(batch: Batch, order: list[int]) -> tuple[bytes, list[Refused]]:
-    lines: list[str] = []
-    refused: list[Refused] = []
-    for index in order:
-        try:
-            lines.append(format_line(batch.readings[index]))
-        except LineProtocolError as error:
-            refused.append(Refused(index, str(error)))
-    text = "\n".join(lines)
-    return (f"{text}\n".encode() if lines else b""), refused
-
-
-def _parse(found: list[Record], count: int) -> list[Reading]:
-    readings = parse_readings(b"".join(record.lines for record in found).decode())
+def _parse(found: list[Record], count: int) -> tuple[list[Reading], list[bytes]]:
+    """Return the readings of records, and the line of each."""
+    text = b"".join(record.lines for record in found)
+    readings = parse_readings(text.decode())
     if len(readings) != count:
         raise ValueError(f"{len(readings)} readings where {count} were written")
-    return readings
+    lines = text.split(b"\n")[:-1]
+    if len(lines) != count:  # a text holds a newline
+        lines = [format_line(reading).encode() for reading in readings]
+    return readings, lines
 
 
 def _refused_record(reading: Reading, qos: int, refused: Refused) -> QuarantineRecord:

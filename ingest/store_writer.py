@@ -15,7 +15,6 @@ from typing import TypeVar
 from ingest.backoff import Backoff
 from ingest.tally import Tally
 from telemetry import log
-from telemetry.reading import Reading
 from telemetry.store import (
     Refused,
     Store,
@@ -60,9 +59,9 @@ class StoreWriter:
         return 0.0 if self._away_since_s is None else time.monotonic() - self._away_since_s
 
     async def write(
-        self, readings: Sequence[Reading], *, give_up_at_s: float = math.inf
+        self, lines: Sequence[bytes], *, give_up_at_s: float = math.inf
     ) -> list[Refused]:
-        """Store the readings when it is their turn; return those that the store will never take.
+        """Store readings' lines when it is their turn; return those that the store will never take.
 
         Raises StoreError after a try that failed. Also, without a try, where the turn does not come
         until `give_up_at_s` (of `time.monotonic`): then it is the failure of the last one.
@@ -74,7 +73,7 @@ class StoreWriter:
                 raise self._failure_again()
             began_s = time.monotonic()
             try:
-                refused = await self._call(lambda: self._store.write(readings))
+                refused = await self._call(lambda: self._store.write_lines(lines))
             except StoreError as error:
                 self._note_failure(error, began_s)
                 raise

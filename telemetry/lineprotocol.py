@@ -68,16 +68,16 @@ def format_line(reading: Reading) -> str:
     # Most values by far are numbers, then booleans: these are written here, without a call.
     for name, value in reading.values.items():
         if value.__class__ is float and isfinite(value):
-            fields.append(f"{_field_key(name)}={value!r}")
+            fields.append(f"{field_key(name)}={value!r}")
         elif value.__class__ is bool:
-            fields.append(f"{_field_key(name)}={'true' if value else 'false'}")
+            fields.append(f"{field_key(name)}={'true' if value else 'false'}")
         else:
-            fields.append(f"{_field_key(name)}={_other_value(name, value)}")
+            fields.append(f"{field_key(name)}={_other_value(name, value)}")
     if reading.boot_ms is not None:
         fields.append(f"boot={reading.boot_ms}i")
     if reading.seq is not None:
         fields.append(f"seq={reading.seq}i")
-    key = _series_key(reading.measurement, reading.device, reading.site)
+    key = series_key(reading.measurement, reading.device, reading.site)
     return f"{key} {','.join(fields)} {reading.time_ms}"
 
 
@@ -122,7 +122,8 @@ def parse_readings(text: str) -> list[Reading]:
 
 
 @lru_cache(_KNOWN_SERIES)
-def _series_key(measurement: str, device: str, site: str) -> str:
+def series_key(measurement: str, device: str, site: str) -> str:
+    """Return how the lines of a series begin. Raises LineProtocolError where none can."""
     if measurement.startswith("#"):
         raise LineProtocolError(f"{measurement!r} would make the line a comment")
     # Tags sorted by key, as InfluxDB stores them: it need not sort them again.
@@ -140,7 +141,8 @@ def _escape(name: str, special: str) -> str:
 
 
 @lru_cache(_KNOWN_SERIES)
-def _field_key(name: str) -> str:
+def field_key(name: str) -> str:
+    """Return a field's name as lines have it. Raises LineProtocolError where none can."""
     return _escape(name, ",= ")
 
 

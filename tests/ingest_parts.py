@@ -11,7 +11,7 @@ from ingest.pipeline import Pipeline
 from ingest.quarantine import Quarantine
 from ingest.quarantining import Quarantining
 from ingest.settings import IngestSettings
-from ingest.sources.mqtt.connection import PacketReceipt
+from ingest.sources.mqtt.packet_receipts import PacketReceipt
 from ingest.spool import Spool
 from ingest.spooling import Spooling
 from ingest.store_writer import StoreWriter

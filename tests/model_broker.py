@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ingest.intake import Intake
 from ingest.message import Message, Receipts
-from ingest.sources.mqtt.connection import PacketReceipt, Unreleased
+from ingest.sources.mqtt.packet_receipts import PacketReceipt, Unreleased
 from tests.ingest_parts import TOPIC
 
 PUBACK, PUBREC = 0x40, 0x50

@@ -167,6 +167,12 @@ class Store(Protocol):
         the same batch again.
         """
 
+    def write_lines(self, lines: Sequence[bytes]) -> list[Refused]:
+        """Store readings that are lines already, as `lineprotocol.format_line` writes them.
+
+        All else is as of `write`.
+        """
+
     def check(self) -> None:
         """Raise StoreError, naming what is wrong, unless the store would answer now."""
 

@@ -14,16 +14,27 @@ from typing import Any, Protocol
 
 import gmqtt
 from gmqtt.mqtt.constants import MQTTCommands
+from gmqtt.mqtt.package import Package
 from msgspec import Struct
 
-from ingest.message import Message, Receipt, Receipts
+from ingest.hotpath.packets import MalformedPacket, PacketReader
+from ingest.message import Message, Receipts
+from ingest.sources.mqtt.lane import Lane
+from ingest.sources.mqtt.packet_receipts import (
+    ANSWERS,
+    PUBACK,
+    PUBREC,
+    PacketReceipt,
+    Unreleased,
+    encode,
+)
 from ingest.tally import Tally
 from telemetry import log
 
-_HELD_BACK = (MQTTCommands.PUBACK, MQTTCommands.PUBREC)
+_HELD_BACK = (PUBACK, PUBREC)
 _PUBCOMP = MQTTCommands.PUBCOMP
-_SUCCESS_BYTES = 2  # of a PUBACK or PUBREC without reason code: the packet identifier
 _PACKET_ID_BYTES = 2
+_DUP, _QOS = 0x08, 0x03
 _LAST_WORD_SECONDS = 0.05
 _LOOKS_PER_KEEPALIVE = 8
 # Promised is 1.5: what is left is for the look itself, and for a busy loop.
@@ -32,51 +43,11 @@ SESSION_TAKEN_OVER = 0x8E
 _logger = log.get(__name__)
 
 
-class PacketReceipt(Receipt):
-    """A PUBACK or PUBREC that is owed; `digest` stands for the content of a QoS 2 message."""
-
-    __slots__ = ("command", "digest", "packet_id")
-
-    def __init__(self, command: int, packet_id: int) -> None:
-        super().__init__()
-        self.command = command
-        self.packet_id = packet_id
-        self.digest = 0
-
-
 class Will(Struct, frozen=True):
     """What the broker publishes, retained, when the connection breaks."""
 
     topic: str
     payload: bytes
-
-
-class Unreleased:
-    """The QoS 2 messages that were acknowledged with PUBREC and not released with PUBREL yet.
-
-    They belong to the session and outlive a connection: one that comes again is answered, and not
-    handed on a second time [MQTT-4.3.3-10]. It is known by its content as well, since Mosquitto
-    2.0.11 may have one packet identifier on its way twice.
-    """
-
-    def __init__(self) -> None:
-        self._digests: dict[int, int] = {}
-
-    def add(self, packet_id: int, digest: int) -> None:
-        """Note a message whose PUBREC leaves now."""
-        self._digests[packet_id] = digest
-
-    def release(self, packet_id: int) -> None:
-        """Forget a message: the broker will not send it again."""
-        self._digests.pop(packet_id, None)
-
-    def holds(self, packet_id: int, digest: int) -> bool:
-        """Tell whether this very message was acknowledged before."""
-        return self._digests.get(packet_id) == digest
-
-    def clear(self) -> None:
-        """Forget all: the session is another one."""
-        self._digests.clear()
 
 
 class Receiver(Protocol):
@@ -125,7 +96,9 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
         self._noticed = tuple(notices)
         self._unreleased = unreleased
         self._tally = tally
+        self._reader = PacketReader(self._plain_publish, self._packet)
         self._arriving: PacketReceipt | None = None
+        self._arrival_ms = 0
         self._is_read = False
         self._deadline: asyncio.Timeout | None = None
         self._patience_seconds = 0.0
@@ -232,44 +205,55 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
         if self._connection is not None:
             self._connection._transport.abort()
 
+    def take(self, data: bytes) -> int:
+        """Read a piece of the stream; of the Listener protocol, as the three below."""
+        # Not only whole packets are a sign of life.
+        self._connection._last_data_in = time.monotonic()
+        self._arrival_ms = now_ms()
+        before = self._arrivals
+        try:
+            self._reader.feed(data)
+        except MalformedPacket as error:
+            _logger.warning("what the broker sends cannot be read", problem=str(error))
+            self.drop()
+        return self._arrivals - before
+
+    def has_room(self) -> bool:
+        """Tell whether more can be taken."""
+        return self._receiver.has_room()
+
+    async def room(self) -> None:
+        """Wait until more can be taken; the time until then is not the broker's."""
+        connection = self._connection
+        self._reschedule(None)
+        keepalive = connection.keepalive or self._keepalive
+        while not self._receiver.has_room():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(keepalive / _LOOKS_PER_KEEPALIVE):
+                    await self._receiver.room()
+            # Nothing was read because we did not look: no reason to think the broker dead.
+            connection._last_data_in = time.monotonic()
+        self._reschedule(asyncio.get_running_loop().time() + self._patience_seconds)
+
+    def ended(self, error: Exception | None) -> None:
+        """Tell gmqtt of the connection's end."""
+        # With TLS 1.3 the broker refuses our certificate when we think the handshake done.
+        self._tls_error = error if isinstance(error, ssl.SSLError) else None
+        self._connection._protocol.connection_lost(None if self._tls_error else error)
+
     async def _create_connection(self, *args: Any, **keywords: Any) -> Any:
-        connection = await super()._create_connection(*args, **keywords)
-        read = connection._protocol.read
-        end = connection._protocol.connection_lost
+        connection = self._connection = await super()._create_connection(*args, **keywords)
         send_ping = connection._send_ping_request
 
         def ping() -> None:
             self._pings += 1
             send_ping()
 
-        async def read_when_there_is_room(n: int = -1) -> bytes:
-            while not self._receiver.has_room():
-                await self._wait_for_room(connection)
-            data: bytes = await read(n)
-            # Not only whole packets are a sign of life.
-            connection._last_data_in = time.monotonic()
-            return data
-
-        def connection_lost(error: Exception | None) -> None:
-            # With TLS 1.3 the broker refuses our certificate when we think the handshake done.
-            self._tls_error = error if isinstance(error, ssl.SSLError) else None
-            end(None if self._tls_error else error)
-
-        connection._protocol.read = read_when_there_is_room
-        connection._protocol.connection_lost = connection_lost
         connection._send_ping_request = ping
+        # gmqtt writes as before; what comes from the broker is read by us.
+        connection._protocol._read_loop_future.cancel()
+        connection._transport.set_protocol(Lane(connection._transport, self))
         return connection
-
-    async def _wait_for_room(self, connection: Any) -> None:
-        self._reschedule(None)
-        keepalive = connection.keepalive or self._keepalive
-        with suppress(TimeoutError):
-            async with asyncio.timeout(keepalive / _LOOKS_PER_KEEPALIVE):
-                await self._receiver.room()
-        # Nothing was read because we did not look: no reason to think the broker dead.
-        connection._last_data_in = time.monotonic()
-        if self._receiver.has_room():
-            self._reschedule(asyncio.get_running_loop().time() + self._patience_seconds)
 
     def _reschedule(self, handshake_ends_at_s: float | None) -> None:
         if self._deadline is not None:
@@ -283,6 +267,17 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
             self._arrivals += 1  # of its PUBREL: it frees a place for another message
             self._unreleased.release(mid)
         super()._send_command_with_mid(cmd, mid, dup, reason_code)
+
+    def _plain_publish(self, topic: str, payload: bytes, head: int, packet_id: int) -> None:
+        self._arrivals += 1
+        qos = head >> 1 & _QOS
+        receipt = None
+        if qos:
+            receipt = self.receipts.owe(PacketReceipt(ANSWERS[qos], packet_id))
+        self._deliver(topic, payload, qos, head & _DUP != 0, None, receipt)
+
+    def _packet(self, head: int, body: bytes) -> None:
+        self._connection.put_package(Package(head, body))
 
     def _publish(self, command: int, packet: bytes) -> None:
         self._is_read = False
@@ -306,22 +301,18 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
             return
         receipt, self._arriving = self._arriving, None
         if qos and receipt is None:
-            kind = MQTTCommands.PUBREC if qos == 2 else MQTTCommands.PUBACK
-            receipt = self.receipts.owe(PacketReceipt(kind, int.from_bytes(rest[:2], "big")))
-        message = Message(topic, rest, qos, time.time_ns() // 1_000_000, receipt=receipt)
+            packet_id = int.from_bytes(rest[:_PACKET_ID_BYTES], "big")
+            receipt = self.receipts.owe(PacketReceipt(ANSWERS[qos], packet_id))
+        message = Message(topic, rest, qos, self._arrival_ms, receipt=receipt)
         self._receiver.refuse(message, "not a readable PUBLISH")
 
     def _acknowledge(self, receipts: list[PacketReceipt]) -> None:
         if not self.is_connected:
             return
-        packets = bytearray()
         for receipt in receipts:
-            packets += bytes((receipt.command, _SUCCESS_BYTES)) + receipt.packet_id.to_bytes(
-                2, "big"
-            )
-            if receipt.command == MQTTCommands.PUBREC:
+            if receipt.command == PUBREC:
                 self._unreleased.add(receipt.packet_id, receipt.digest)
-        self._connection.send_package(packets)
+        self._connection.send_package(encode(receipts))
         self._tally.acknowledged_messages += len(receipts)
 
     def _message(
@@ -334,28 +325,36 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
     ) -> None:
         self._is_read = True
         receipt, self._arriving = self._arriving, None
-        dup = bool(properties["dup"])
+        content_type = properties.get("content_type")
+        self._deliver(
+            topic,
+            payload,
+            qos,
+            bool(properties["dup"]),
+            content_type[0] if content_type else None,
+            receipt,
+        )
+
+    def _deliver(
+        self,
+        topic: str | bytes,
+        payload: bytes,
+        qos: int,
+        dup: bool,
+        content_type: str | None,
+        receipt: PacketReceipt | None,
+    ) -> None:
         if receipt is not None and qos == 2 and self._is_repeated(receipt, topic, payload, dup):
             self._tally.duplicate_messages += 1
             self._finish(receipt)
-            return
-        if isinstance(topic, str) and topic.startswith(self._noticed):
+        elif isinstance(topic, str) and topic.startswith(self._noticed):
             if receipt is not None:
                 self._finish(receipt)
             self._receiver.notice(topic, payload)
-            return
-        content_type = properties.get("content_type")
-        self._receiver.accept(
-            Message(
-                topic,
-                payload,
-                qos,
-                time.time_ns() // 1_000_000,
-                dup,
-                content_type[0] if content_type else None,
-                receipt,
+        else:
+            self._receiver.accept(
+                Message(topic, payload, qos, self._arrival_ms, dup, content_type, receipt)
             )
-        )
 
     def _is_repeated(
         self, receipt: PacketReceipt, topic: str | bytes, payload: bytes, dup: bool
@@ -379,6 +378,11 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
 
     def _answered(self, _client: object, _mid: int, codes: tuple[int, ...], *_rest: object) -> None:
         self._answers.put_nowait(codes)
+
+
+def now_ms() -> int:
+    """Return the time, in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
 
 
 def _split_text(packet: bytes) -> tuple[bytes, bytes]:

@@ -15,8 +15,9 @@ from ingest.message import Message
 from ingest.settings import IngestSettings
 from ingest.sources import WayName
 from ingest.sources.mqtt.broker_watch import BROKER_TOPICS, BrokerWatch
-from ingest.sources.mqtt.connection import SESSION_TAKEN_OVER, Connection, Unreleased, Will
+from ingest.sources.mqtt.connection import SESSION_TAKEN_OVER, Connection, Will
 from ingest.sources.mqtt.members import STATUSES, Members
+from ingest.sources.mqtt.packet_receipts import Unreleased
 from ingest.sources.mqtt.session_memory import SessionMemory
 from ingest.tally import Tally
 from telemetry import log, tls

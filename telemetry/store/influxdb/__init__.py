@@ -67,9 +67,13 @@ class InfluxStore:
     def write(self, readings: Sequence[Reading]) -> list[Refused]:
         """Store the readings; what InfluxDB refuses is found line by line."""
         try:
-            return write_isolating([format_line(one) for one in readings], self._send)
+            return self.write_lines([format_line(one).encode() for one in readings])
         except LineProtocolError:
             return self._write_what_can_be(readings)
+
+    def write_lines(self, lines: Sequence[bytes]) -> list[Refused]:
+        """Store the readings of lines; what InfluxDB refuses is found line by line."""
+        return write_isolating(lines, self._send)
 
     def check(self) -> None:
         """Raise StoreError, naming whether it is the URL, organisation, bucket or token."""
@@ -194,20 +198,20 @@ class InfluxStore:
         """Close the connections."""
         self._session.close()
 
-    def _send(self, lines: Sequence[str]) -> Verdict:
-        return self._session.write("\n".join(lines).encode())
+    def _send(self, lines: Sequence[bytes]) -> Verdict:
+        return self._session.write(b"\n".join(lines))
 
     def _write_what_can_be(self, readings: Sequence[Reading]) -> list[Refused]:
-        lines: list[str] = []
+        lines: list[bytes] = []
         places: list[int] = []
         refused: list[Refused] = []
         for index, reading in enumerate(readings):
             try:
-                lines.append(format_line(reading))
+                lines.append(format_line(reading).encode())
                 places.append(index)
             except LineProtocolError as error:
                 refused.append(Refused(index, str(error)))
-        found = write_isolating(lines, self._send)
+        found = self.write_lines(lines)
         return refused + [Refused(places[one.index], one.reason) for one in found]
 
     def _counts_of_boots(self, device: str) -> Iterator[SequenceCount]:

@@ -15,10 +15,10 @@ from telemetry.store.influxdb.messages import quoted, suspects
 MOST_REQUESTS = 64
 _REASON_CHARACTERS = 500
 
-Send = Callable[[Sequence[str]], Verdict]
+Send = Callable[[Sequence[bytes]], Verdict]
 
 
-def write_isolating(lines: Sequence[str], send: Send) -> list[Refused]:
+def write_isolating(lines: Sequence[bytes], send: Send) -> list[Refused]:
     """Write the lines; return the refused ones by index, all others being stored.
 
     Past 64 requests what is not settled yet is refused as a block, with the server's message; of
@@ -32,7 +32,7 @@ def write_isolating(lines: Sequence[str], send: Send) -> list[Refused]:
 
 
 class _Isolation:
-    def __init__(self, lines: Sequence[str], send: Send) -> None:
+    def __init__(self, lines: Sequence[bytes], send: Send) -> None:
         self._lines = lines
         self._send = send
         self._requests = 0
@@ -47,11 +47,11 @@ class _Isolation:
             case "stored":
                 pass
             case "nothing stored":
-                self._set_aside(indexes, quoted(lines, verdict.message), verdict)
+                self._set_aside(indexes, quoted(_texts(lines), verdict.message), verdict)
             case "rest stored" if verdict.dropped == len(indexes):
                 self._refuse(indexes, verdict.message)
             case "rest stored":
-                self._divide(indexes, suspects(lines, verdict.message), verdict)
+                self._divide(indexes, suspects(_texts(lines), verdict.message), verdict)
             case "too large":
                 self._divide(indexes, [], verdict)
 
@@ -86,3 +86,7 @@ class _Isolation:
     def _refuse(self, indexes: Sequence[int], message: str) -> None:
         reason = message[:_REASON_CHARACTERS]
         self.refused.extend(Refused(index, reason) for index in indexes)
+
+
+def _texts(lines: Sequence[bytes]) -> list[str]:
+    return [line.decode() for line in lines]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from telemetry.lineprotocol import parse_readings
 from telemetry.reading import MAX_INT64, Reading, Value
 from telemetry.store import (
     Aggregate,
@@ -88,6 +89,10 @@ class SQLiteStore:
                     cursor.execute("ROLLBACK")
                 raise
         return refused
+
+    def write_lines(self, lines: Sequence[bytes]) -> list[Refused]:
+        """Store the readings of lines in one transaction."""
+        return self.write(parse_readings(b"\n".join([*lines, b""]).decode()))
 
     def check(self) -> None:
         """Raise StoreError unless the file can be read."""

@@ -54,6 +54,7 @@ async def test_readings_of_every_format_are_stored_and_answered_with_204(tmp_pat
         (msgspec.json.encode(SENML), None),
         (b'{"ts": %d, "a": 1, "b": 2}' % NOW_MS, "application/json"),
     ],
+    ids=["senml", "senml-xml", "senml unnamed", "flat"],
 )
 async def test_the_query_says_where_a_payload_without_an_address_is_from(
     tmp_path: Path, body: bytes, kind: str | None

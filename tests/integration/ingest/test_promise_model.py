@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from ingest.quarantine import QuarantineRecord, read_segment
-from ingest.sources.mqtt.connection import Unreleased
+from ingest.sources.mqtt.packet_receipts import Unreleased
 from ingest.spool_segment import encode_record
 from telemetry.payload.native import encode_native
 from telemetry.store import (

@@ -164,7 +164,7 @@ def test_replayed_what_can_be_stored_now_is_and_the_rest_stays_with_its_reason(
 
 def test_a_batch_knows_the_level_of_each_reading() -> None:
     batch = Batch()
-    batch.add(Message("t", b"", 2, 0), [reading(0), reading(1)], 0)
-    batch.add(Message("t", b"", 0, 0), [reading(2)], 0)
+    batch.add(Message("t", b"", 2, 0), [b"a", b"b"], [1, 2], 0)
+    batch.add(Message("t", b"", 0, 0), [b"c"], [3], 0)
 
     assert [batch.qos_of(index) for index in range(3)] == [2, 2, 0]

@@ -10,6 +10,7 @@ import pytest
 
 from ingest.store_writer import StoreWriter
 from ingest.tally import Tally
+from telemetry.lineprotocol import format_line
 from telemetry.store import (
     Selection,
     StoreError,
@@ -23,7 +24,13 @@ from tests.failing_store import FailingStore
 from tests.ingest_parts import reading
 
 NOW_MS = time.time_ns() // 1_000_000
-ONE = [reading(1, time_ms=NOW_MS)]
+
+
+def line(seq: int) -> bytes:
+    return format_line(reading(seq, time_ms=NOW_MS)).encode()
+
+
+ONE = [line(1)]
 
 
 @pytest.fixture
@@ -57,7 +64,7 @@ async def test_what_was_written_is_in_the_store_and_what_it_refuses_comes_back(
     store: FailingStore, writer: StoreWriter
 ) -> None:
     store.refuses = lambda one: one.seq == 2
-    three = [reading(seq, time_ms=NOW_MS) for seq in (1, 2, 3)]
+    three = [line(seq) for seq in (1, 2, 3)]
 
     refused = await writer.write(three)
 

@@ -1,12 +1,12 @@
 """How the lines that InfluxDB refuses are found, against a server that answers as 2.9.1 does."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetry.store import StoreUnavailable
+from telemetry.store import Refused, StoreUnavailable
 from telemetry.store.influxdb.failures import STORED, Verdict
 from telemetry.store.influxdb.isolation import MOST_REQUESTS, write_isolating
 from telemetry.store.influxdb.messages import quoted
@@ -57,6 +57,12 @@ def lines(count: int) -> list[str]:
     return [line(number) for number in range(count)]
 
 
+def isolated(written: list[str], send: Callable[[Sequence[str]], Verdict]) -> list[Refused]:
+    return write_isolating(
+        [one.encode() for one in written], lambda some: send([one.decode() for one in some])
+    )
+
+
 @given(
     st.sets(st.integers(0, 99), max_size=5),
     st.sets(st.integers(0, 99), max_size=5),
@@ -74,7 +80,7 @@ def test_exactly_the_refused_lines_are_found_and_all_others_stored(
         {written[n] for n in unparsable}, {written[n] for n in conflicting}, talks=talks
     )
 
-    refused = write_isolating(written, server.send)
+    refused = isolated(written, server.send)
 
     if server.requests < MOST_REQUESTS:
         assert {one.index for one in refused} == unparsable | conflicting
@@ -87,7 +93,7 @@ def test_lines_of_several_shards_are_found_though_only_one_shard_s_are_counted()
     written = [line(0, '"x"', 0), *lines(50)[1:], line(50, '"x"', 1), line(51, "1.5", 1)]
     server = Server(set(), {written[0], written[50]}, talks=False)
 
-    refused = write_isolating(written, server.send)
+    refused = isolated(written, server.send)
 
     assert [one.index for one in refused] == [0, 50]
     assert len(server.stored) == 50
@@ -97,7 +103,7 @@ def test_one_unparsable_line_of_5000_costs_two_requests() -> None:
     written = lines(5000)
     server = Server({written[1234]}, set(), talks=True)
 
-    refused = write_isolating(written, server.send)
+    refused = isolated(written, server.send)
 
     assert [(one.index, one.reason) for one in refused] == [(1234, "invalid number")]
     assert (server.requests, len(server.stored)) == (2, 4999)
@@ -111,7 +117,7 @@ def test_one_refused_line_of_5000_that_nothing_is_said_of_costs_27_requests(kind
         bad if kind == "unparsable" else set(), bad if kind == "conflicting" else set(), talks=False
     )
 
-    refused = write_isolating(written, server.send)
+    refused = isolated(written, server.send)
 
     assert [one.index for one in refused] == [4321]
     assert server.requests <= 27
@@ -122,7 +128,7 @@ def test_conflicting_lines_are_found_at_once_by_the_field_that_is_named() -> Non
     written = [line(number, '"text"' if number in bad else "1.5") for number in range(5000)]
     server = Server(set(), {written[number] for number in bad}, talks=True)
 
-    refused = write_isolating(written, server.send)
+    refused = isolated(written, server.send)
 
     assert {one.index for one in refused} == bad
     assert server.requests == 3
@@ -144,7 +150,7 @@ def test_lines_older_than_the_retention_are_found_at_once_by_the_time_that_is_na
 
     requests: list[int] = []
 
-    refused = write_isolating(written, send)
+    refused = isolated(written, send)
 
     assert [one.index for one in refused] == list(range(300))
     assert requests == [1000, 300, 700]
@@ -154,7 +160,7 @@ def test_a_batch_that_is_refused_as_a_whole_costs_one_request() -> None:
     written = lines(1000)
     server = Server(set(), set(written), talks=True)
 
-    refused = write_isolating(written, server.send)
+    refused = isolated(written, server.send)
 
     assert (len(refused), server.requests) == (1000, 1)
 
@@ -163,7 +169,7 @@ def test_past_64_requests_the_rest_is_refused_as_a_block() -> None:
     written = lines(5000)
     server = Server(set(), set(written[::7]), talks=False)
 
-    refused = write_isolating(written, server.send)
+    refused = isolated(written, server.send)
 
     assert server.requests == MOST_REQUESTS
     assert {written[one.index] for one in refused} >= server.conflicting
@@ -177,7 +183,7 @@ def test_a_batch_too_large_is_halved_until_it_fits() -> None:
         sent.append(len(some))
         return Verdict("too large") if len(some) > 300 else STORED
 
-    assert write_isolating(lines(1000), send) == []
+    assert isolated(lines(1000), send) == []
     assert sum(count for count in sent if count <= 300) == 1000
 
 
@@ -186,13 +192,13 @@ def test_an_error_of_the_store_goes_through() -> None:
         raise StoreUnavailable("away")
 
     with pytest.raises(StoreUnavailable):
-        write_isolating(lines(3), send)
+        isolated(lines(3), send)
 
 
 def test_nothing_to_write_asks_nothing() -> None:
     server = Server(set(), set(), talks=True)
 
-    assert write_isolating([], server.send) == []
+    assert isolated([], server.send) == []
     assert server.requests == 0
 
 
@@ -218,6 +224,6 @@ def test_a_long_reason_is_cut() -> None:
     def send(_some: Sequence[str]) -> Verdict:
         return Verdict("nothing stored", "x" * 100_000)
 
-    (refused,) = write_isolating(lines(1), send)
+    (refused,) = isolated(lines(1), send)
 
     assert len(refused.reason) == 500
