@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from sensors.counters import Counters
@@ -18,6 +19,8 @@ from telemetry.payload.native import encode_native
 from telemetry.rarelog import RareLog
 from telemetry.reading import Reading
 from tests.eventually import eventually_async
+from tests.scripted_channel import ScriptedChannel
+from tests.uplinks import publishing
 
 BUDGET_BYTES = 1_000_000
 EARLIER_MS, NOW_MS = 1_700_000_000_000, 1_800_000_000_000
@@ -134,3 +137,25 @@ async def test_it_syncs_at_its_interval_and_writes_down_what_is_settled(
         await eventually_async(lambda: syncs, what="a sync")
     keeping.cancel()
     assert bool(syncs) == synced
+
+
+async def test_what_was_left_goes_through_a_channel_with_its_address_and_before_what_is_new(
+    later: Process, tmp_path: Path
+) -> None:
+    channel = ScriptedChannel()
+    async with publishing(channel, keeping=later.keeping) as device:
+        new = Reading("home", "a", "m", NOW_MS, {"x": 1.0}, NOW_MS, 0)
+        device.publish(payload=encode_native(new))
+        assert device.counters.taken_over == [0, 3, 0]
+        await eventually_async(lambda: device.uplink.connected and not device.uplink.unfinished)
+    sent = [msgspec.json.decode(payload) for payload in channel.payloads]
+    readings = [one["readings"][0] for one in sent]
+    assert [(one["boot"], one["seq"]) for one in readings] == [
+        *((EARLIER_MS, seq) for seq in range(3)),
+        (NOW_MS, 0),
+    ]
+    assert {(one["site"], one["device"], one["measurement"]) for one in sent} == {
+        ("home", "a", "m")
+    }
+    later.keeping.close()
+    assert Journal(tmp_path / "outbox", BUDGET_BYTES).left.keys() == {(2, b"telemetry/home/b/m")}
