@@ -1,10 +1,28 @@
-"""Asking the API outside Locust's statistics: before a run, for freshness, for the audit."""
+"""Asking the API: which devices there are, whom to trust, and what Locust does not count."""
 
 import http.client
 import ssl
 from urllib.parse import urlsplit
 
+import msgspec
+from msgspec import Struct
+
 from loadtest.settings import LoadtestSettings
+
+DEVICES_PATH = "/v1/devices?limit=500"
+
+
+class _Device(Struct):
+    device: str
+
+
+class _Devices(Struct):
+    devices: list[_Device]
+
+
+def device_names(answer: bytes) -> list[str]:
+    """Return the devices that an answer lists; msgspec.DecodeError where it is none."""
+    return [one.device for one in msgspec.json.decode(answer, type=_Devices).devices]
 
 
 def api_context(settings: LoadtestSettings) -> ssl.SSLContext:

@@ -75,9 +75,11 @@ class Freshness(Publisher):
             return str(error)
         if status != http.client.OK:
             return f"the API says {status}"
-        shown = [
-            one.values.get("value", 0.0) for one in msgspec.json.decode(body, type=Latest).readings
-        ]
+        try:
+            latest = msgspec.json.decode(body, type=Latest)
+        except msgspec.DecodeError as error:
+            return f"not an answer of the API: {error}"
+        shown = [one.values.get("value") for one in latest.readings]
         newest = max((value for value in shown if isinstance(value, float)), default=0.0)
         return None if newest >= time_ms else "the API shows an earlier one"
 

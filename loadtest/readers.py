@@ -3,14 +3,12 @@
 import http.client
 import random
 
+import msgspec
 from locust import FastHttpUser, task
 
-from loadtest.asking import api_context, api_headers
+from loadtest.asking import DEVICES_PATH, api_context, api_headers, device_names
 from loadtest.pace import Pace, Tally
 from loadtest.settings import LoadtestSettings
-
-_MOST_DEVICES = 500
-_OK = http.client.OK
 
 
 class Reader(FastHttpUser):
@@ -78,11 +76,13 @@ class Reader(FastHttpUser):
         self._ask_devices()
 
     def _ask_devices(self) -> None:
-        path = f"/v1/devices?limit={_MOST_DEVICES}"
-        with self.client.get(path, name="devices", catch_response=True) as response:
-            if response.status_code == _OK:
-                found = response.json()["devices"]
-                self._devices = [one["device"] for one in found]
+        with self.client.get(DEVICES_PATH, name="devices", catch_response=True) as response:
+            if response.status_code != http.client.OK:
+                return
+            try:
+                self._devices = device_names(response.content or b"")
+            except msgspec.DecodeError as error:
+                response.failure(f"not an answer of the API: {error}")
 
     def _get_of_device(self, name: str, rest: str) -> None:
         if self._devices:

@@ -18,11 +18,11 @@ import msgspec
 from locust import User, task
 from locust.user.task import LOCUST_STATE_WAITING
 
+from loadtest.asking import DEVICES_PATH, device_names
 from loadtest.heard import Heard
 from loadtest.pace import Tally
 from loadtest.rows import EVENTS, fire, ms_since
 from loadtest.settings import LoadtestSettings
-from telemetry.client.answers import DevicesPage
 from telemetry.client.errors import ClientError
 from telemetry.client.key import Key
 from telemetry.client.transport import Address, Opened, Request, Transport
@@ -30,7 +30,6 @@ from telemetry.client.transport import Address, Opened, Request, Transport
 _OPEN, _RESUME, _HOLD, _READING = "stream open", "stream resume", "stream hold", "stream reading"
 _FLEET_PAGE_ONE_IN = 4
 _FLEET_PAGE = {"kinds": "status"}
-_MOST_DEVICES = 500
 _READ_BYTES = 65_536
 _FIRST_RETRY_SECONDS = 1.0
 _SILENCE_SECONDS = 60.0  # the API says that it is alive more often than that
@@ -73,9 +72,8 @@ class Listener(User):
     def _some_device(self) -> str | None:
         """Return a device, None where none is known yet."""
         with suppress(ClientError, msgspec.DecodeError):
-            answer = self.transport.ask(Request("/v1/devices", {"limit": str(_MOST_DEVICES)}))
-            devices = msgspec.json.decode(answer, type=DevicesPage).devices
-            return random.choice(devices).device if devices else None  # noqa: S311
+            names = device_names(self.transport.ask(Request(DEVICES_PATH)))
+            return random.choice(names) if names else None  # noqa: S311
         return None
 
     def _lasts(self) -> bool:

@@ -49,12 +49,14 @@ class Lateness:
         if since is not None:
             counts = [now - before for now, before in zip(counts, since._counts, strict=True)]
             readings -= since.readings
+        if not readings:
+            return 0
         wanted, seen = readings * percent / 100, 0
         for whole, count in enumerate(counts):
             seen += count
             if seen >= wanted and seen:
                 return whole + 1
-        return 0
+        return _LONGEST_MS
 
     def copy(self) -> "Lateness":
         """Return what was counted so far."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from random import Random
 
 NS_PER_MS = 1_000_000
+_MOST_LEFT_BEHIND = 1_000
 
 
 class Clock:
@@ -24,7 +25,11 @@ class Clock:
 
 
 class Schedule:
-    """The next due time of each device, devices being known by their place in the fleet."""
+    """The next due time of each device, devices being known by their place in the fleet.
+
+    A device that is given another period leaves its old place in the heap behind, which is passed
+    over: a fault may give all devices of a fleet another period at one moment.
+    """
 
     def __init__(
         self,
@@ -33,36 +38,40 @@ class Schedule:
         jitters_ms: list[int] | None = None,
         seed: int = 0,
     ) -> None:
-        self._periods_ms: list[int] = []
         self._jitters_ms = jitters_ms if jitters_ms and any(jitters_ms) else None
         self._later_ms = [0] * len(jitters_ms or ())
         self._random = Random(f"{seed}/jitter")  # noqa: S311  believable, not secret
+        devices = list(spreads_and_periods_ms)
+        self._periods_ms = [period_ms for _, period_ms in devices]
+        self._due_ms = [start_ms + spread_ms for spread_ms, _ in devices]
         self._heap: list[tuple[int, int]] = []
-        for place, (spread_ms, period_ms) in enumerate(spreads_and_periods_ms):
-            self._periods_ms.append(period_ms)
-            self._heap.append((start_ms + spread_ms, place))
-        heapq.heapify(self._heap)
+        self._rebuild()
 
     @property
     def next_due_ms(self) -> int:
         """The earliest due time."""
-        return self._heap[0][0]
+        heap, due_ms = self._heap, self._due_ms
+        while heap[0][0] != due_ms[heap[0][1]]:
+            heapq.heappop(heap)
+        return heap[0][0]
 
     def set_period(self, place: int, period_ms: int, now_ms: float) -> None:
         """Give a device another period, counted from when it was last due; no due time is past."""
-        was_ms = self._periods_ms[place]
+        was_ms, due_ms = self._periods_ms[place], self._due_ms[place]
         self._periods_ms[place] = period_ms
-        for index, (due_ms, found) in enumerate(self._heap):
-            if found == place:
-                next_ms = max(due_ms - was_ms + period_ms, int(now_ms))
-                self._heap[index] = (next_ms, place)
-        heapq.heapify(self._heap)
+        next_ms = max(due_ms - was_ms + period_ms, int(now_ms))
+        if next_ms == due_ms:
+            return
+        self._due_ms[place] = next_ms
+        heapq.heappush(self._heap, (next_ms, place))
+        if len(self._heap) > _MOST_LEFT_BEHIND + 2 * len(self._due_ms):
+            self._rebuild()
 
     def overdue(self, by_ms: float) -> int:
         """Return how many readings' times were due by then and have not been taken."""
         return sum(
-            1 + int((by_ms - due_ms) // self._periods_ms[place])
-            for due_ms, place in self._heap
+            1 + int((by_ms - due_ms) // period_ms)
+            for due_ms, period_ms in zip(self._due_ms, self._periods_ms, strict=True)
             if due_ms <= by_ms
         )
 
@@ -72,15 +81,23 @@ class Schedule:
         Each of them is then due one period later; with jitter, by chance up to so much after that.
         """
         taken: list[tuple[int, int]] = []
-        heap = self._heap
+        heap, all_due_ms = self._heap, self._due_ms
         while heap[0][0] <= now_ms and len(taken) < most:
             due_ms, place = heap[0]
+            if due_ms != all_due_ms[place]:
+                heapq.heappop(heap)
+                continue
             next_ms = due_ms + self._periods_ms[place]
             if self._jitters_ms is not None:
                 next_ms += self._moved_ms(place)
+            all_due_ms[place] = next_ms
             heapq.heapreplace(heap, (next_ms, place))
             taken.append((place, due_ms))
         return taken
+
+    def _rebuild(self) -> None:
+        self._heap[:] = [(due_ms, place) for place, due_ms in enumerate(self._due_ms)]
+        heapq.heapify(self._heap)
 
     def _moved_ms(self, place: int) -> int:
         """Return by how much a device's next due time moves against the one before it."""

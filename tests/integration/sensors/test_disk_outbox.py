@@ -227,7 +227,8 @@ def test_a_second_process_on_one_folder_is_refused_in_one_line(
     local: LocalStack, broker: Broker, fleet_file: Path, tmp_path: Path
 ) -> None:
     assert broker.is_running
-    start(local, fleet_file, tmp_path)
+    # Nobody subscribes: at its end it would wait for somebody.
+    start(local, fleet_file, tmp_path, drain_seconds="0")
     with pytest.raises(ProcessFailed, match="exit code 2") as failed:
         start(local, fleet_file, tmp_path)
     assert "another process has it" in failed.value.log.splitlines()[-1]

@@ -1,5 +1,6 @@
 """The command line: errors in one line, before any socket opens."""
 
+import resource
 from pathlib import Path
 
 import msgspec
@@ -70,14 +71,12 @@ def test_a_client_id_that_is_a_devices_name_is_refused() -> None:
     assert_refused(invoke("run", "demo", environment=environment), said)
 
 
-def test_more_devices_than_open_files_are_refused_with_the_limit_named(tmp_path: Path) -> None:
-    path = tmp_path / "large.toml"
-    group = '[[groups]]\nname = "g{}"\ncount = 100000\nsite = "home"\nprofile = "machine"\n'
-    group += "period_ms = 60000\n"
-    groups = "".join(group.format(number) for number in range(10))
-    path.write_text(f'[fleet]\nname = "large"\nseed = 1\n{groups}')
-    result = invoke("run", str(path), environment=KEY)
-    assert_refused(result, "1000001 connections need 1000065 open files, and the hard limit")
+def test_more_devices_than_open_files_are_refused_with_the_limit_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _what: (200, 200))
+    result = invoke("run", "demo", "--devices", "500", environment=KEY)
+    assert_refused(result, "501 connections need 565 open files, and the hard limit")
 
 
 @pytest.mark.parametrize(
