@@ -7,6 +7,7 @@ holds the lock file beside it (docs/decisions/0035). All that is here blocks: ca
 
 import fcntl
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +19,10 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from telemetry.inbox import inbox_table
 
 LOCK_SUFFIX = ".claimer"
+
+_LOOK_EVERYWHERE_SECONDS = 1.0
+# Rows that are committed after so many newer ones have been found are seen at the next such look.
+_LATE_ROWS = 10_000
 
 
 class ClaimBounds(Struct, frozen=True):
@@ -73,13 +78,15 @@ class PostgresInbox:
         self._table = table = inbox_table("postgresql")
         self._look = _look(table, lambda most: sa.func.left(table.c.payload, most))
         self._bounds = bounds
+        self._after = self._newest = 0
+        self._look_everywhere_at_s = 0.0
 
     def claim(self) -> "PostgresClaim | None":
-        """Lock the oldest rows that nobody has locked."""
+        """Lock the oldest rows that nobody has locked; one thread at a time."""
         connection = self._engine.connect()
         rows: list[ClaimedRow] = []
         try:
-            rows = _rows(connection, self._look, self._bounds, after=0)
+            rows = self._oldest(connection)
         finally:
             if not rows:
                 connection.close()
@@ -88,6 +95,22 @@ class PostgresInbox:
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
+
+    def _oldest(self, connection: sa.Connection) -> list[ClaimedRow]:
+        """Look behind the rows that are gone, which PostgreSQL would visit until it sweeps them.
+
+        Now and then also among these: a row may come back there, or be committed late.
+        """
+        now_s = time.monotonic()
+        everywhere = now_s >= self._look_everywhere_at_s
+        after = 0 if everywhere else self._after
+        rows = _rows(connection, self._look, self._bounds, after=after)
+        if everywhere:
+            self._look_everywhere_at_s = now_s + _LOOK_EVERYWHERE_SECONDS
+            self._after = (rows[0].id if rows else self._newest) - _LATE_ROWS
+        if rows:
+            self._newest = max(self._newest, rows[-1].id)
+        return rows
 
 
 class PostgresClaim:

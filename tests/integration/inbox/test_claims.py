@@ -2,7 +2,11 @@
 
 import time
 
+import pytest
+
+from ingest.sources import inbox as inbox_claims
 from ingest.sources.inbox import Claim, ClaimBounds
+from tests.eventually import eventually
 from tests.integration.inbox.conftest import BOUNDS, AnInbox
 
 
@@ -121,6 +125,33 @@ def test_on_postgresql_workers_share_and_what_a_lost_one_held_comes_again(
         assert claim is not None
         claim.settle(ids(claim))
     assert postgresql_inbox.ids() == []
+
+
+def test_on_postgresql_a_row_that_comes_back_far_behind_is_found_again(
+    postgresql_inbox: AnInbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox_claims, "_LATE_ROWS", 0)
+    postgresql_inbox.put(*[b"{}"] * 150)
+    one, other = postgresql_inbox.worker(), postgresql_inbox.worker()
+    lost, kept = one.claim(), other.claim()
+    assert lost is not None
+    assert kept is not None
+    kept.settle(ids(kept))
+    assert other.claim() is None
+
+    lost._connection.invalidate()  # type: ignore[attr-defined]
+
+    found: list[int] = []
+
+    def finds() -> bool:
+        again = other.claim()
+        if again is not None:
+            found.extend(ids(again))
+            again.settle([])
+        return again is not None
+
+    eventually(finds, what="a claim on what came back")
+    assert found == ids(lost)
 
 
 def test_on_sqlite_one_ingest_takes_rows_and_another_stands_by(sqlite_inbox: AnInbox) -> None:
