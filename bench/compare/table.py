@@ -15,12 +15,9 @@ Cell = Callable[[Compared], str | Text]
 
 
 def print_table(compared: Sequence[Compared], console: Console) -> None:
-    """Print how fast each way is and what it costs and loses, and why one was not measured.
-
-    Single: one reading a payload. CPU is in microseconds a reading. Killed, away: readings lost.
-    """
-    for columns in (_FAST, _COSTS):
-        table = Table(box=SIMPLE_HEAD)
+    """Print how fast each way is and what it costs and loses, and why one was not measured."""
+    for title, columns in _TABLES.items():
+        table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1, 0, 0))
         table.add_column("way", no_wrap=True)
         for heading in columns:
             justify = "left" if heading == "limited by" else "right"
@@ -38,11 +35,11 @@ def _number(value: float | None, digits: int = 0) -> str:
     return _NOTHING if value is None else f"{value:,.{digits}f}"
 
 
-def _lost(one: Compared, lost: int | None, offered: int | None) -> Text:
+def _lost(one: Compared, lost: int | None) -> Text:
     if lost is None:
         return Text(_NOTHING)
     style = "" if not lost else "bold red" if one.promised else "yellow"
-    return Text(f"{lost:,}/{offered:,}" if lost else "0", style=style)
+    return Text(f"{lost:,}" if lost else "0", style=style)
 
 
 def _order(one: Compared) -> str:
@@ -57,11 +54,15 @@ _FAST: Mapping[str, Cell] = {
     "limited by": lambda one: (one.limited_by or _NOTHING).partition(":")[0],
 }
 _COSTS: Mapping[str, Cell] = {
-    "sender µs": lambda one: _number((one.single_cpu_us or _NO_CPU).sender, 1),
+    "sender": lambda one: _number((one.single_cpu_us or _NO_CPU).sender, 1),
     "between": lambda one: _number((one.single_cpu_us or _NO_CPU).between, 1),
     "ingest": lambda one: _number((one.single_cpu_us or _NO_CPU).ingest, 1),
     "bytes": lambda one: _number(one.bytes_per_reading),
-    "killed": lambda one: _lost(one, one.lost_sigkill, one.offered_sigkill),
-    "away": lambda one: _lost(one, one.lost_away, one.offered_away),
+    "killed": lambda one: _lost(one, one.lost_sigkill),
+    "away": lambda one: _lost(one, one.lost_away),
     "order": _order,
+}
+_TABLES = {
+    "Readings/s in packs, and one a payload; latency at 1,000 readings/s": _FAST,
+    "CPU (µs) and bytes a reading; lost with ingest killed, and away for 10 s": _COSTS,
 }
