@@ -43,7 +43,7 @@ def _lost(one: Compared, lost: int | None) -> Text:
 
 
 def _order(one: Compared) -> str:
-    return _NOTHING if one.ordered is None else "kept" if one.ordered else "lost"
+    return _NOTHING if one.ordered is None else "kept" if one.ordered else "not kept"
 
 
 _FAST: Mapping[str, Cell] = {
