@@ -1,10 +1,11 @@
 """What a terminal shows while a fleet runs: who is connected, at what rate, and what is behind."""
 
 import asyncio
+import logging
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -24,7 +25,8 @@ async def live_view(run: FleetRun, duration_seconds: float | None) -> AsyncItera
         yield
         return
     view = View(run, duration_seconds)
-    with Live(view.render(), console=Console(stderr=True), auto_refresh=False) as live:
+    live = Live(view.render(), console=Console(stderr=True), auto_refresh=False)
+    with live, log_above():
         task = asyncio.create_task(_refresh(view, live), name="live view")
         try:
             yield
@@ -33,6 +35,20 @@ async def live_view(run: FleetRun, duration_seconds: float | None) -> AsyncItera
             with suppress(asyncio.CancelledError):
                 await task
             live.update(view.render(), refresh=True)
+
+
+@contextmanager
+def log_above() -> Iterator[None]:
+    """Log meanwhile to what now is standard error: the view's, which puts lines above itself."""
+    root = logging.getLogger().handlers
+    handlers = [one for one in root if isinstance(one, logging.StreamHandler)]
+    before = [handler.setStream(sys.stderr) for handler in handlers]
+    try:
+        yield
+    finally:
+        for handler, stream in zip(handlers, before, strict=True):
+            if stream is not None:
+                handler.setStream(stream)
 
 
 async def _refresh(view: "View", live: Live) -> None:

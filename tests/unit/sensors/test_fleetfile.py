@@ -148,9 +148,10 @@ def test_every_shipped_fleet_can_be_read() -> None:
         assert read_fleet_file(find_fleet(name)).fleet.name == name
 
 
-def test_the_fleet_in_the_documentation_is_one() -> None:
+def test_the_fleets_in_the_documentation_are_some() -> None:
     page = (Path(__file__).parents[3] / "docs" / "fleets.md").read_text(encoding="utf-8")
-    example = page.partition("```toml\n")[2].partition("```")[0]
-    described = parse_fleet(example, "fleets.md")
-    assert [len(group.faults) for group in described.groups] == [1, 1, 0]
-    assert len(described.stages) == 2
+    examples = [part.partition("```")[0] for part in page.split("```toml\n")[1:]]
+    described = [parse_fleet(example, "fleets.md") for example in examples]
+    assert [one.fleet.name for one in described] == ["shop", "many"]
+    assert [len(group.faults) for group in described[0].groups] == [1, 1, 0]
+    assert len(described[0].stages) == 2

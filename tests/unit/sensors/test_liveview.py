@@ -1,5 +1,7 @@
 """What the view of a run says, and when it is there at all."""
 
+import logging
+import sys
 from io import StringIO
 
 import pytest
@@ -7,7 +9,7 @@ from rich.console import Console
 
 from sensors.fleet import make_fleet
 from sensors.fleetfile import find_fleet, read_fleet_file
-from sensors.liveview import View, live_view
+from sensors.liveview import View, live_view, log_above
 from sensors.service import FleetRun
 from sensors.settings import SensorsSettings
 from telemetry.settings import Secret
@@ -55,6 +57,22 @@ async def test_rates_are_those_since_the_last_drawing(run: FleetRun) -> None:
     assert int(line.split()[2].replace(",", "")) > 1000
     line = next(line for line in again.splitlines() if "offered /s" in line)
     assert line.split()[2:] == ["0", "0", "0"]
+
+
+def test_what_is_logged_meanwhile_goes_to_the_view_and_later_where_it_went_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, view = StringIO(), StringIO()
+    logger = logging.getLogger("a device")
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.StreamHandler(before)])
+    monkeypatch.setattr(sys, "stderr", view)
+
+    with log_above():
+        logger.warning("during")
+    logger.warning("after")
+
+    assert view.getvalue() == "during\n"
+    assert before.getvalue() == "after\n"
 
 
 async def test_where_nobody_watches_nothing_is_shown(
