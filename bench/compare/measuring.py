@@ -43,8 +43,8 @@ def speed(row: Row, store: str, sizes: Sizes = USUAL) -> Speed:
         single = go(opened, _alone(_fast(opened, sizes, sizes.single_readings, 1)))
         packs = go(opened, _fast(opened, sizes, sizes.packed_readings, sizes.pack))
     return Speed(
-        packs=_rate(packs),
-        single=_rate(single),
+        packs=_rate(opened, packs),
+        single=_rate(opened, single),
         latency_ms=Latency(found.p50, found.p99),
         bytes_per_reading=steady.sent.wire_bytes / max(steady.sent.readings, 1),
         packed_bytes_per_reading=packs.sent.wire_bytes / max(packs.sent.readings, 1),
@@ -83,8 +83,8 @@ def _alone(task: Task) -> Task:
     return msgspec.structs.replace(task, alone=True)
 
 
-def _rate(went: Went) -> Rate:
-    between = [us for name, us in went.cpu_us.items() if name not in ("sender", "ingest")]
+def _rate(opened: Open, went: Went) -> Rate:
+    between = [us for name, us in went.cpu_us.items() if name in opened.between]
     return Rate(
         readings_per_second=went.stored / went.seconds,
         cpu_us=Cpu(went.cpu_us["sender"], sum(between) if between else None, went.cpu_us["ingest"]),

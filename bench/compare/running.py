@@ -14,6 +14,7 @@ from bench.compare.sender import Sent, Task
 from bench.compare.ways import Way
 from bench.pipeline import figure
 from stack import StackError
+from stack.influxdb import Influxd
 from stack.local import LocalStack
 from stack.process import ROOMS, Process
 from stack.services import Service
@@ -116,7 +117,8 @@ def now_ms() -> int:
 
 def go(opened: Open, task: Task) -> Went:
     """Send, and wait until ingest has stored what came."""
-    parts = {**opened.between, "ingest": opened.ingest}
+    store = {one.name: one for one in opened.local.processes if isinstance(one, Influxd)}
+    parts = {**opened.between, "ingest": opened.ingest, **store}
     with Sending(task) as sending:
         written = _written(opened.ingest)
         before = {name: used_seconds(one.pid) for name, one in parts.items()}
