@@ -52,7 +52,7 @@ check: $(DEV) ## format, lint, types, docs, then the tests
 	@$(BIN)/python -m docs.links
 	@$(MAKE) --no-print-directory test
 
-faults: mosquitto tools $(DEV) ## every fault of the table on real servers, into build/faults.json [CASES=1,3 SELFTEST=1]
+faults: mosquitto postgresql tools $(DEV) ## every fault of the table on real servers, into build/faults.json [CASES=1,3 SELFTEST=1]
 	@$(BIN)/python -m stack.faults $(if $(CASES),--cases "$(CASES)") $(if $(SELFTEST),--selftest)
 
 loadtest: mosquitto $(RUNTIME) ## Locust with objectives, on a pipeline of its own or TARGET=, into build/loadtest/ [UI=1 STORE=sqlite LOADTEST_…=…]

@@ -110,12 +110,19 @@ class Ways:
         return Way.folder(self._workspace.subfolder("shared"))
 
     def _database_sqlite(self) -> Way:
-        folder = self._workspace.subfolder("inbox")
-        return _database(make_sqlite_inbox(folder, self._environment))
+        return _database(self._sqlite_inbox)
 
     def _database_postgresql(self) -> Way:
+        return _database(self._postgresql_inbox)
+
+    @cached_property
+    def _sqlite_inbox(self) -> Inbox:
+        return make_sqlite_inbox(self._workspace.subfolder("inbox"), self._environment)
+
+    @cached_property
+    def _postgresql_inbox(self) -> Inbox:
         secrets, server = self._workspace.secrets, self._postgresql()
-        return _database(make_postgresql_inbox(server, "inbox", secrets, self._environment))
+        return make_postgresql_inbox(server, "inbox", secrets, self._environment)
 
     def _http(self) -> Way:
         return self._over_http("http", {}, {})

@@ -171,6 +171,7 @@ class DatabaseSource:
                 await asyncio.sleep(failures.next_seconds())
             else:
                 self._note(None)
+                self._tally.acknowledged_messages += len(ids)
                 return
 
     async def _ask(self, call: Callable[[], Answer]) -> Answer:

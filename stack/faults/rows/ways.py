@@ -16,7 +16,7 @@ from stack.services import Service
 
 SECOND_FLEET = Path(__file__).parents[1] / "second.toml"
 
-_WAYS = ("tcp", "unix", "folder", "http")
+_WAYS = ("tcp", "unix", "folder", "http", "database-sqlite", "database-postgresql")
 _FIRST_ROW = 41
 _NO_SETTINGS: Mapping[str, str] = {}
 
@@ -25,9 +25,10 @@ _STOPPED_WITHIN_SECONDS = 10.0
 _SAID_WITHIN_SECONDS = 10.0
 _MEGABYTES = 64
 _SILENT_SECONDS = 3.0
-# In batches of the store. Over HTTP, devices leave four small requests unanswered, and no more.
+# In batches of the store. Over HTTP, devices leave four small requests unanswered, and no more;
+# of a database's rows ingest has four claims, small ones where they come one by one.
 _MUCH = 3.0
-_UNANSWERED = {"http": 0.5}
+_UNANSWERED = {"http": 0.5, "database-sqlite": 0.5, "database-postgresql": 0.5}
 _SETTLED_SECONDS = 0.7  # from the store's last answer to the last one of ingest
 
 

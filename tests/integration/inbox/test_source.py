@@ -92,6 +92,7 @@ async def test_rows_are_stored_and_then_gone(tmp_path: Path, inbox: AnInbox) -> 
     assert ingest.stored() == list(range(121))
     assert ingest.source.problem is None
     assert ingest.parts.tally.messages_by_way["database"] == 121
+    assert ingest.parts.tally.acknowledged_messages == 121
     assert sum(ingest.parts.tally.repeated) == 0
 
 
