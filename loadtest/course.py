@@ -73,7 +73,7 @@ class Course:
         self._audited: Counted | None = None
         self._began_s = self._ended_s = 0.0
         self._began_ms = 0
-        self._all_met = True  # on a page nobody may begin a run
+        self._all_met = False
         # What the workers last reported, by their ids.
         self._reported: dict[str, Report] = {}
 
@@ -172,6 +172,8 @@ class Course:
         if isinstance(runner, WorkerRunner):
             environment.process_exit_code = _MET
             return
+        if not self._began_ms:
+            return  # nobody began a run
         if _is_under_way(environment):
             _stop(runner)
         if _is_headless(environment):

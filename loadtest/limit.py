@@ -1,22 +1,24 @@
 """The shape that finds the limit: steps of users, each held to the objectives by itself."""
 
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from loadtest.load import Load, Tick
-from loadtest.objectives import SHIPPED, Measured, Objectives, Operation, judge, read_objectives
+from loadtest.objectives import SHIPPED, Measured, Operation, judge, read_objectives
 from loadtest.pace import rate_percent
 from loadtest.results import STEPS
 from loadtest.search import Search, Step
-from loadtest.settings import LoadtestSettings
 from loadtest.window import Window
 
 _MOST_SETTLE_SECONDS = 3.0
 _MOST_RECOVERY_SECONDS = 60.0
 _FIRST_SHARE = 0.1
 _FRESHNESS = "freshness"
+_FRESH_MS = 1_000.0  # where no objective says it
 
 
 class LimitLoad(Load):
@@ -29,6 +31,8 @@ class LimitLoad(Load):
         told = self.settings
         self._moved = told.publishers or told.readers
         self._rate = told.publisher_rate if told.publishers else told.reader_rate
+        self._objectives = read_objectives(Path(told.objectives or SHIPPED))
+        self._settle_seconds = min(_MOST_SETTLE_SECONDS, told.limit_step_seconds / 2)
         self._begin()
 
     def reset_time(self) -> None:
@@ -36,74 +40,53 @@ class LimitLoad(Load):
         super().reset_time()
         self._begin()
 
-    def _begin(self) -> None:
-        self.search = Search(round(_FIRST_SHARE * self._moved), self._moved)
-        self._users = self.search.next_users()
-        self._settling: Window | None = None
-        self._measuring: Window | None = None
-        self._recovering: Window | None = None
-        self._recovery: Window | None = None
-
     def tick(self) -> Tick | None:
         """Go on with the step at hand, or begin the next."""
-        if self.is_cut_short or self._users is None:
-            write_steps(self.search, self.settings)
-            return None
-        if self._recovering is not None:
-            self._look_for_recovery()
-        elif self._measuring is not None:
-            self._look_for_end(self._users)
-        elif self._settling is None:
-            self._settling = self._window()
-        elif self._settling.seconds >= self._settle_seconds:
-            self._settling, self._measuring = None, self._window()
-        return self._wanted()
-
-    def _wanted(self) -> Tick | None:
-        users = 1 if self._recovering is not None else self._users
+        users = None if self.is_cut_short else next(self._wanted, None)
         if users is None:
-            return self.settings.users - self._moved + 1, self.settings.spawn_rate
+            self._write_steps()
+            return None
         return self.settings.users - self._moved + users, self.settings.spawn_rate
 
-    def _look_for_end(self, users: int) -> None:
-        assert self._measuring is not None
-        if self._measuring.seconds < self.settings.limit_step_seconds:
-            return
-        step = self._judged(users, self._measuring)
-        self._measuring = None
-        self.search.note(step)
-        word = "held" if step.held else f"not held: {step.why}"
-        print(f"· {step.per_second:,.0f}/s {word}", file=sys.stderr, flush=True)
-        self._users = self.search.next_users()
-        if not step.held:
-            # What waits would be the next step's.
-            self._recovering = self._recovery = self._window()
+    def _begin(self) -> None:
+        self.search = Search(round(_FIRST_SHARE * self._moved), self._moved)
+        self._wanted = self._search()
 
-    def _look_for_recovery(self) -> None:
-        assert self._recovering is not None
-        assert self._recovery is not None
-        if self._recovery.seconds < self._settle_seconds:
-            return
-        fresh = [one for one in self._recovery.operations() if one.name == _FRESHNESS]
-        is_late = any((one.p99_ms or 0.0) > self._fresh_ms / 2 for one in fresh)
-        is_silent = bool(self.settings.freshness) and not any(one.requests for one in fresh)
-        if (is_late or is_silent) and self._recovering.seconds < _MOST_RECOVERY_SECONDS:
-            self._recovery = self._window()
-        else:
-            self._recovering = self._recovery = None
+    def _search(self) -> Iterator[int]:
+        """Yield how many users there shall be at each tick."""
+        users = self.search.next_users()
+        while users is not None:
+            yield from _hold(users, self._settle_seconds)
+            window = self._window()
+            yield from _hold(users, self.settings.limit_step_seconds)
+            step = self._judged(users, window)
+            self.search.note(step)
+            word = "held" if step.held else f"not held: {step.why}"
+            print(f"· {step.per_second:,.0f}/s {word}", file=sys.stderr, flush=True)
+            users = self.search.next_users()
+            if not step.held and users is not None:
+                yield from self._recover()
 
-    @property
-    def _settle_seconds(self) -> float:
-        return min(_MOST_SETTLE_SECONDS, self.settings.limit_step_seconds / 2)
+    def _recover(self) -> Iterator[int]:
+        """Let readings become fresh again: what waits would be the next step's."""
+        until_s = time.monotonic() + _MOST_RECOVERY_SECONDS
+        is_fresh = False
+        while not is_fresh and time.monotonic() < until_s:
+            window = self._window()
+            yield from _hold(1, self._settle_seconds)
+            is_fresh = self._is_fresh(window)
 
-    @property
-    def _fresh_ms(self) -> float:
-        found = [one.p99_ms for one in self._objectives.objectives if one.operation == _FRESHNESS]
-        return min((limit for limit in found if limit is not None), default=2_000.0)
-
-    @property
-    def _objectives(self) -> Objectives:
-        return read_objectives(Path(self.settings.objectives or SHIPPED))
+    def _is_fresh(self, window: Window) -> bool:
+        if not self.settings.freshness:
+            return True
+        limits = [
+            one.p99_ms
+            for one in self._objectives.objectives
+            if one.operation == _FRESHNESS and one.p99_ms is not None
+        ]
+        well_within_ms = min(limits, default=2 * _FRESH_MS) / 2
+        waits_ms = [one.p99_ms for one in window.operations() if one.name == _FRESHNESS]
+        return any(ms is not None and ms <= well_within_ms for ms in waits_ms)
 
     def _judged(self, users: int, window: Window) -> Step:
         operations = [one for one in window.operations() if one.requests]
@@ -127,10 +110,17 @@ class LimitLoad(Load):
         assert self.runner is not None
         return Window(self.runner.environment.stats)
 
+    def _write_steps(self) -> None:
+        """Leave every step that was tried."""
+        folder = Path(self.settings.results_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        data = msgspec.json.format(msgspec.json.encode(self.search.steps), indent=2)
+        (folder / STEPS).write_bytes(data + b"\n")
 
-def write_steps(search: Search, settings: LoadtestSettings) -> None:
-    """Leave every step that was tried."""
-    folder = Path(settings.results_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    data = msgspec.json.format(msgspec.json.encode(search.steps), indent=2)
-    (folder / STEPS).write_bytes(data + b"\n")
+
+def _hold(users: int, seconds: float) -> Iterator[int]:
+    """Yield so many users for so long, from when all have begun: then Locust asks again."""
+    yield users
+    until_s = time.monotonic() + seconds
+    while time.monotonic() < until_s:
+        yield users

@@ -11,7 +11,6 @@ from sensors.fleetfile import INDEX_DIGITS, QOS_LEVELS, FleetError, FleetFile, G
 from sensors.habits import PLAIN, Habits
 from sensors.objectives import Objectives
 from sensors.profile import Profile
-from sensors.profiles import PROFILES
 
 QosChoice = Literal["0", "1", "2", "mixed"]
 
@@ -62,7 +61,7 @@ def make_fleet(
     wanted = {level for group in groups for level in group.levels}
     counts = _counts(groups, devices)
     _check_names(groups, counts, slot)
-    made = _deal(groups, counts, slot)
+    made = _deal(groups, counts, slot, described.known_profiles)
     if not made:
         raise FleetError(f"slot {slot} has no devices: those listed by name are in slot 1")
     missing = wanted - {device.qos for device in made}
@@ -193,15 +192,18 @@ def _names(group: Group, count: int, slot: int) -> list[str]:
     return [_name(group, index) for index in range(begin, begin + count)]
 
 
-def _deal(groups: list[Group], counts: list[int], slot: int) -> list[Device]:
+def _deal(
+    groups: list[Group], counts: list[int], slot: int, profiles: dict[str, Profile]
+) -> list[Device]:
     made: list[Device] = []
     for group, count in zip(groups, counts, strict=True):
         # Dealing goes on where the last group ended: small groups would all begin at level 0.
         dealt = len(made)
         levels = group.levels
         names = _names(group, count, slot)
-        profile = PROFILES[group.profile]
-        profile = msgspec.structs.replace(profile, measurements=tuple(group.made_measurements))
+        profile = profiles[group.profile]
+        made_here = tuple(group.made_measurements(profile))
+        profile = msgspec.structs.replace(profile, measurements=made_here)
         for index, name in enumerate(names):
             made.append(
                 Device(

@@ -11,7 +11,7 @@ from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from random import Random
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -20,12 +20,15 @@ from sensors.course import RunPlan, Stage
 from sensors.habits import TEMPLATE_NAMES, Habits, PayloadTemplate
 from sensors.mistakes import mistakes
 from sensors.objectives import Objectives
-from sensors.profile import Measurement
+from sensors.ownprofiles import ProfileTable, contradictions, made_profile
+from sensors.profile import Measurement, Profile
 from sensors.profiles import PROFILES
 from telemetry.reading import NAME_RULE, Name
 from telemetry.topics import TopicError, TopicTemplate
 
 QoS = Literal[0, 1, 2]
+
+Table = TypeVar("Table", bound=Struct)
 
 INDEX_DIGITS = 5
 _LONGEST_PREFIX = 64 - 1 - INDEX_DIGITS
@@ -61,7 +64,9 @@ class Group(Habits, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Meta(description="a list of the devices' names, instead of count"),
     ] = None
     site: Annotated[Name, Meta(description=f"a name: {NAME_RULE}")]
-    profile: Annotated[str, Meta(description=f"one of {', '.join(PROFILES)}")]
+    profile: Annotated[
+        str, Meta(description=f"one of {', '.join(PROFILES)}, or of the file's [[profiles]]")
+    ]
     qos: Annotated[
         QoS | Annotated[list[QoS], Meta(min_length=1)],
         Meta(description="0, 1, 2 or a list of them, dealt out in turn"),
@@ -80,12 +85,10 @@ class Group(Habits, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """How many devices the file says there are."""
         return len(self.devices) if self.devices is not None else self.count or 0
 
-    @property
-    def made_measurements(self) -> list[Measurement]:
-        """The measurements that the devices make."""
+    def made_measurements(self, profile: Profile) -> list[Measurement]:
+        """Return the measurements of their profile that the devices make."""
         wanted = self.measurements
-        known = PROFILES[self.profile].measurements
-        return [one for one in known if wanted is None or one.name in wanted]
+        return [one for one in profile.measurements if wanted is None or one.name in wanted]
 
     @property
     def levels(self) -> list[QoS]:
@@ -103,6 +106,14 @@ class FleetFile(Struct, frozen=True, forbid_unknown_fields=True):
         list[Stage], Meta(max_length=1000, description="[[stages]], at most 1000")
     ] = []
     objectives: Annotated[Objectives, Meta(description="a table [objectives]")] = Objectives()
+    profiles: Annotated[
+        list[ProfileTable], Meta(max_length=100, description="[[profiles]], at most 100")
+    ] = []
+
+    @property
+    def known_profiles(self) -> dict[str, Profile]:
+        """The profiles that come along, and those of this file."""
+        return PROFILES | {table.name: made_profile(table) for table in self.profiles}
 
 
 def shipped_fleets() -> list[str]:
@@ -136,7 +147,7 @@ def parse_fleet(text: str, source: str) -> FleetFile:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise FleetError(_syntax(str(error), text, source)) from error
-    said = [*mistakes(found, FleetFile), *_contradictions(found.get("groups"))]
+    said = [*mistakes(found, FleetFile), *_contradictions(found)]
     if found.get("stages") and "duration_s" in (found.get("run") or ()):
         said.append("run.duration_s: the stages say how long it takes")
     if said:
@@ -150,22 +161,39 @@ def _syntax(message: str, text: str, source: str) -> str:
     return f"{source}:{line}: {message.split(' (at ')[0]}"
 
 
-def _contradictions(found: Any) -> Iterator[str]:
-    """Yield unknown profiles, and what cannot be together in groups whose keys are right."""
-    groups: dict[int, Group] = {}
-    for place, group in enumerate(found if isinstance(found, list) else ()):
-        profile = group.get("profile") if isinstance(group, dict) else None
-        if isinstance(profile, str) and profile not in PROFILES:
-            yield f"groups[{place}].profile: {profile!r} is not one of {', '.join(PROFILES)}"
-        with suppress(msgspec.ValidationError):
-            groups[place] = msgspec.convert(group, Group)
+def _contradictions(found: dict[str, Any]) -> Iterator[str]:
+    """Yield what cannot be together in those tables whose keys are right one by one."""
+    tables = [table for _, table in _right(found.get("profiles"), ProfileTable)]
+    if len(tables) == len(found.get("profiles") or ()):
+        yield from (f"{key}: {what}" for key, what in contradictions(tables))
+    known = PROFILES | {table.name: made_profile(table) for table in tables}
+    yield from _unknown_profiles(found, known)
+    groups = dict(_right(found.get("groups"), Group))
     for place, group in groups.items():
-        for key, what in _in_group(group):
+        for key, what in _in_group(group, known.get(group.profile)):
             yield f"groups[{place}].{key}: {what}"
     yield from _in_names(groups)
 
 
-def _in_group(group: Group) -> Iterator[tuple[str, str]]:
+def _right(found: Any, kind: type[Table]) -> Iterator[tuple[int, Table]]:
+    """Yield those tables of a list that are as they should be, with their places."""
+    for place, table in enumerate(found if isinstance(found, list) else ()):
+        with suppress(msgspec.ValidationError):
+            yield place, msgspec.convert(table, kind)
+
+
+def _unknown_profiles(found: dict[str, Any], known: dict[str, Profile]) -> Iterator[str]:
+    own = found.get("profiles")
+    # One that has mistakes is known all the same.
+    named = {one.get("name") for one in own or () if isinstance(one, dict)}
+    groups = found.get("groups")
+    for place, group in enumerate(groups if isinstance(groups, list) else ()):
+        profile = group.get("profile") if isinstance(group, dict) else None
+        if isinstance(profile, str) and profile not in known and profile not in named:
+            yield f"groups[{place}].profile: {profile!r} is not one of {', '.join(known)}"
+
+
+def _in_group(group: Group, profile: Profile | None) -> Iterator[tuple[str, str]]:
     yield from _in_number(group)
     if group.jitter_ms >= group.period_ms:
         yield "jitter_ms", f"{group.jitter_ms} is not below period_ms, {group.period_ms}"
@@ -173,9 +201,9 @@ def _in_group(group: Group) -> Iterator[tuple[str, str]]:
         yield "pack", f"packs are native, and format is {group.format}"
     yield from _in_faults(group)
     yield from _in_topic(group.topic)
-    if group.profile in PROFILES:
-        yield from _in_measurements(group)
-        yield from _in_template(group)
+    if profile is not None:
+        yield from _in_measurements(group, profile)
+        yield from _in_template(group, profile)
 
 
 def _in_number(group: Group) -> Iterator[tuple[str, str]]:
@@ -185,8 +213,8 @@ def _in_number(group: Group) -> Iterator[tuple[str, str]]:
         yield "devices", "count is there as well, and one of them is enough"
 
 
-def _in_measurements(group: Group) -> Iterator[tuple[str, str]]:
-    known = [one.name for one in PROFILES[group.profile].measurements]
+def _in_measurements(group: Group, profile: Profile) -> Iterator[tuple[str, str]]:
+    known = [one.name for one in profile.measurements]
     for name in group.measurements or ():
         if name not in known:
             yield "measurements", f"{name!r} is not one of {group.profile}'s: {', '.join(known)}"
@@ -210,7 +238,7 @@ def _in_topic(topic: str) -> Iterator[tuple[str, str]]:
         yield "topic", str(error)
 
 
-def _in_template(group: Group) -> Iterator[tuple[str, str]]:
+def _in_template(group: Group, profile: Profile) -> Iterator[tuple[str, str]]:
     if (group.template is None) != (group.format != "template"):
         yield "template", f"format is {group.format}"
         return
@@ -220,7 +248,7 @@ def _in_template(group: Group) -> Iterator[tuple[str, str]]:
     if not template.is_valid():
         yield "template", "a $ that begins no name is written $$"
         return
-    for measurement in group.made_measurements:
+    for measurement in group.made_measurements(profile):
         known = {*TEMPLATE_NAMES, *measurement.fields(Random(0))}  # noqa: S311  names alone
         unknown = sorted(set(template.get_identifiers()) - known)
         if unknown:

@@ -1,7 +1,7 @@
 """Profiles: which measurements a kind of device makes, and of which signals they consist."""
 
 from collections.abc import Mapping
-from math import exp, log
+from math import exp
 from random import Random
 
 from sensors.profile import Fields, Measurement, Profile
@@ -17,17 +17,11 @@ from sensors.signals import (
     Sensor,
     States,
     Wander,
+    dew_point,
     number,
 )
 from sensors.trades import TRADES
 from telemetry.reading import Value
-
-
-def dew_point(temperature: float, humidity: float) -> float:
-    """Return the dew point in °C, of °C and relative humidity in % (Magnus; Sonntag 1990)."""
-    steepness, offset = 17.62, 243.12
-    share = log(max(humidity, 1.0) / 100) + steepness * temperature / (offset + temperature)
-    return offset * share / (steepness - share)
 
 
 def _weather(random: Random) -> Fields:

@@ -7,7 +7,7 @@ values. Fields of one measurement are asked in order; a later one may look at th
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import cos, exp, pi, sqrt
+from math import cos, exp, log, pi, sqrt
 from random import Random
 from typing import Protocol
 
@@ -234,3 +234,13 @@ def number(values: Mapping[str, Value], name: str) -> float:
     value = values[name]
     assert isinstance(value, float)
     return value
+
+
+def dew_point(temperature: float, humidity: float) -> float:
+    """Return the dew point in °C, of °C and relative humidity in % (Magnus; Sonntag 1990)."""
+    steepness, offset = 17.62, 243.12
+    temperature = max(temperature, -200.0)
+    share = log(min(max(humidity, 1.0), 100.0) / 100) + steepness * temperature / (
+        offset + temperature
+    )
+    return offset * share / (steepness - share)

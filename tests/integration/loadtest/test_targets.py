@@ -32,12 +32,17 @@ ENDED = b'id: 7\nevent: feed\ndata: {"live":true,"reason":""}\n\n' + (
 
 def test_a_missed_objective_is_told_and_is_exit_code_1(tmp_path: Path) -> None:
     file = objectives(tmp_path, "p95_ms = 0.001")
+    earlier = tmp_path / "results" / "limit.json"
+    earlier.parent.mkdir()
+    earlier.write_text("of an earlier run")
     with api_of_another_kind(seconds=0.01) as target:
         done = run(told(tmp_path, TARGET=target, OBJECTIVES=file))
 
     assert done.returncode == 1
     assert not verdict(tmp_path)["all p95_ms, at most"].met
     assert "1 objective was missed" in done.stdout
+    assert "1 objective was missed" in (tmp_path / "results" / "verdict.html").read_text()
+    assert not earlier.exists()
 
 
 def test_a_target_that_is_too_slow_for_the_rate_does_not_pass(tmp_path: Path) -> None:
@@ -53,17 +58,18 @@ def test_a_target_that_is_too_slow_for_the_rate_does_not_pass(tmp_path: Path) ->
 def test_a_search_finds_what_a_target_can_do(tmp_path: Path) -> None:
     file = objectives(tmp_path, "failure_percent = 1", rate_percent=90)
     limit = {"SHAPE": "limit", "LIMIT_STEP_SECONDS": "2", "READERS": "8", "READER_RATE": "5"}
-    with api_of_another_kind(seconds=0.08, one_at_a_time=True) as target:
+    with api_of_another_kind(seconds=0.12, one_at_a_time=True) as target:
         done = run(told(tmp_path, TARGET=target, OBJECTIVES=file, **limit))
 
     assert done.returncode == 0, done.stdout + done.stderr
     steps = json.loads((tmp_path / "results" / "limit.json").read_text())
+    # One user asks five times a second, and it answers eight times at most.
     held = [(step["users"], step["held"]) for step in steps]
-    assert held == [(1, True), (2, True), (3, False), (3, False)]
+    assert held == [(1, True), (2, False), (2, False)]
     assert "rate_percent" in steps[-1]["why"]
     knee = verdict(tmp_path)["knee in operations/s, at least"].result
     assert knee is not None
-    assert 7.5 < knee < 12.5
+    assert 4 < knee < 6
 
 
 @pytest.mark.parametrize(("status", "stream"), [(200, ENDED), (429, b"{}")])

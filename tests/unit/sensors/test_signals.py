@@ -7,7 +7,6 @@ from random import Random
 
 import pytest
 
-from sensors.profiles import dew_point
 from sensors.signals import (
     HOUR_SECONDS,
     ByState,
@@ -23,6 +22,7 @@ from sensors.signals import (
     Signal,
     States,
     Wander,
+    dew_point,
 )
 from telemetry.reading import Value
 
