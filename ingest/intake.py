@@ -5,6 +5,7 @@ more: that bounds what ingest holds, in readings and bytes.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 
@@ -14,7 +15,7 @@ from ingest.hotpath.quick import QuickReader
 from ingest.message import Message
 from ingest.quarantine import QuarantineRecord
 from ingest.quarantining import Quarantining
-from ingest.series import AllSeries
+from ingest.series import AllSeries, Series
 from ingest.settings import IngestSettings
 from ingest.tally import Tally
 from telemetry import log
@@ -25,6 +26,8 @@ from telemetry.topics import READINGS, TopicError, TopicRouter, TopicTemplate
 
 _AHEAD_MS = 5 * 60 * 1000  # how far ahead a device's clock may be
 _MOST_RECORDS = 20  # of one message in quarantine
+_PAUSES_A_WRITE = 10
+_SHORTEST_SHARE = 0.2  # of the flush interval: how short the wait for others may become
 _REOPEN_SHARE = 0.75  # reading goes on when so much of what may be held is left
 _TOPICS = TopicTemplate.parse(READINGS)
 _logger = log.get(__name__)
@@ -49,9 +52,11 @@ class Intake:
         self._router = router
         self._tally = tally
         self._series = AllSeries()
-        self._quick = QuickReader(Layouts())
+        self._quick = QuickReader(Layouts(), self._series_of)
         self._retention_ms = settings.retention_hours * 3_600_000
         self._payload_bytes = settings.payload_bytes
+        self._batch_readings = settings.batch_readings
+        self._most_readings, self._most_bytes = settings.held_readings, settings.held_bytes
         self._open = Batch()
         self._closed: deque[Batch] = deque()
         self._held_bytes = 0
@@ -60,6 +65,7 @@ class Intake:
         self._room = asyncio.Event()
         self._room.set()
         self._lingers = True
+        self._returned_s = time.monotonic()
         self.idle = asyncio.Event()
         self.idle.set()
 
@@ -68,6 +74,7 @@ class Intake:
         self._tally.messages += 1
         try:
             if self._accept_quickly(message):
+                # The part of the receipt that was the source's is the batch's from here on.
                 return
             self._decode(message)
         except (PayloadError, TopicError) as error:
@@ -95,13 +102,18 @@ class Intake:
         await self._room.wait()
 
     async def next_batch(self) -> Batch:
-        """Wait for readings and, for a moment, for others of their batch; return the oldest."""
+        """Wait for readings and, for a moment, for others of their batch; return the oldest.
+
+        It is asked again when that batch is durable: how long that took says how long to wait.
+        """
+        took_seconds = time.monotonic() - self._returned_s
         await self._filled.wait()
         if not self._closed:
-            await self._linger()
+            await self._linger(took_seconds)
         batch = self._closed.popleft() if self._closed else self._take_open()
         if not self._closed and not self._open:
             self._filled.clear()
+        self._returned_s = time.monotonic()
         return batch
 
     def hurry(self) -> None:
@@ -118,15 +130,12 @@ class Intake:
 
     def mind_room(self) -> None:
         """Open or close the gate, by what is held."""
-        readings = self._tally.in_flight
-        held_bytes = self._held_bytes + self._quarantining.held_bytes
-        settings = self._settings
-        if readings >= settings.held_readings or held_bytes >= settings.held_bytes:
+        readings = self._tally.in_flight / self._most_readings
+        held_bytes = (self._held_bytes + self._quarantining.held_bytes) / self._most_bytes
+        share = max(readings, held_bytes)
+        if share >= 1:
             self._room.clear()
-        elif (
-            readings < _REOPEN_SHARE * settings.held_readings
-            and held_bytes < _REOPEN_SHARE * settings.held_bytes
-        ):
+        elif share < _REOPEN_SHARE:
             self._room.set()
 
     def quarantine(
@@ -152,20 +161,30 @@ class Intake:
 
     def _accept_quickly(self, message: Message) -> bool:
         """Take over a message with readings of known layouts and nothing else; False for others."""
-        topic, payload = message.topic, message.payload
-        if not isinstance(topic, str) or len(payload) > self._payload_bytes:
+        topic, payload, arrival_ms = message.topic, message.payload, message.arrival_ms
+        if topic.__class__ is not str or len(payload) > self._payload_bytes:
             return False
         if message.content_type is not None or message.grant is not None:
             return False
-        oldest_ms, newest_ms = self._accepted_times(message)
+        oldest_ms, newest_ms = arrival_ms - self._retention_ms, arrival_ms + _AHEAD_MS
         read = self._quick.read(topic, payload, oldest_ms, newest_ms)
         if read is None:
             return False
         series, lines, times_ms, repeats = read
         self._open.note_times(series, times_ms)
-        # The part of the receipt that was the source's is the batch's from here on.
-        self._add(message, lines, times_ms, repeats)
+        self._join(message, lines, times_ms, repeats)
         return True
+
+    def _series_of(self, topic: str) -> Series | None:
+        """Return whose readings come on a topic; None where they need not be native ones."""
+        try:
+            route = self._router.route(topic)
+        except TopicError:
+            return None
+        if route.field is not None or route.format not in (None, "native"):
+            return None
+        address = route.address
+        return self._series.of(address.site, address.device, address.measurement)
 
     def _decode(self, message: Message) -> None:
         if len(message.payload) > self._payload_bytes:
@@ -184,11 +203,9 @@ class Intake:
             self._write(message, readings, places)
 
     def _learn(self, message: Message, readings: list[Reading]) -> None:
-        """Let messages that look like this one go the quick way from now on."""
-        topic, one = message.topic, readings[0]
-        if isinstance(topic, str) and message.content_type is None and message.grant is None:
-            series = self._series.of(one.site, one.device, one.measurement)
-            self._quick.learn(topic, message.payload, readings, series)
+        """Let what looks like this message go the quick way from now on."""
+        if isinstance(message.topic, str) and message.content_type is None:
+            self._quick.learn(message.topic, message.payload, readings)
 
     def _decoded(self, message: Message) -> Decoded:
         payload, content_type = message.payload, message.content_type
@@ -265,9 +282,9 @@ class Intake:
         if lines:
             if message.receipt is not None:
                 message.receipt.pending += 1
-            self._add(message, lines, times_ms, repeats, places)
+            self._join(message, lines, times_ms, repeats, places)
 
-    def _add(
+    def _join(
         self,
         message: Message,
         lines: list[bytes],
@@ -276,11 +293,12 @@ class Intake:
         places: list[int] | None = None,
     ) -> None:
         """Let readings join the open batch; a part of the receipt was counted for that."""
-        tally, batch, count = self._tally, self._open, len(lines)
-        if not repeats and message.dup and message.qos:
+        tally, batch, count, qos = self._tally, self._open, len(lines), message.qos
+        if message.dup and qos and not repeats:
             repeats = count
-        tally.repeated[message.qos] += repeats
-        tally.received[message.qos] += count
+        if repeats:
+            tally.repeated[qos] += repeats
+        tally.received[qos] += count
         tally.in_flight += count
         self._held_bytes += len(message.payload)
         if message.receipt is not None:
@@ -289,10 +307,12 @@ class Intake:
             self.idle.clear()
             self._filled.set()
         batch.add(message, lines, times_ms, repeats, places)
-        if len(batch.lines) >= self._settings.batch_readings:
+        if len(batch.lines) >= self._batch_readings:
             self._closed.append(self._take_open())
             self._full.set()
-        self.mind_room()
+        held_bytes = self._held_bytes + self._quarantining.held_bytes
+        if tally.in_flight >= self._most_readings or held_bytes >= self._most_bytes:
+            self.mind_room()
 
     def _reject(
         self, message: Message, rejected: Sequence[Rejected], *, is_whole: bool = False
@@ -324,11 +344,17 @@ class Intake:
         batch, self._open = self._open, Batch()
         return batch
 
-    async def _linger(self) -> None:
+    async def _linger(self, took_seconds: float) -> None:
+        """Wait for more readings: long enough that the store is idle most of the time.
+
+        So a store that answers fast has small batches soon, and one that is busy large ones.
+        """
         if self._lingers:
             self._full.clear()
+            longest = self._settings.flush_interval_ms / 1000
+            wished = max(took_seconds * _PAUSES_A_WRITE, longest * _SHORTEST_SHARE)
             try:
-                async with asyncio.timeout(self._settings.flush_interval_ms / 1000):
+                async with asyncio.timeout(min(wished, longest)):
                     await self._full.wait()
             except TimeoutError:
                 pass

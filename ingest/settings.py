@@ -83,7 +83,10 @@ class IngestSettings(WaysSettings, frozen=True, kw_only=True):
         int, Meta(ge=1_000_000, description="the quarantine's disk budget; its oldest file goes")
     ] = 64_000_000
     flush_interval_ms: Annotated[
-        int, Meta(ge=1, le=60_000, description="how long a reading waits for others of its batch")
+        int,
+        Meta(
+            ge=1, le=60_000, description="how long a reading waits for others of its batch, at most"
+        ),
     ] = 100
     batch_readings: Annotated[
         int, Meta(ge=1, le=100_000, description="readings in a batch, about")

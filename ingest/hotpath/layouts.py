@@ -12,7 +12,9 @@ it is decoded as any payload is.
 
 import re
 import time
-from typing import Any
+from collections.abc import Callable
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -32,9 +34,8 @@ _MEMBERS = {
     "boot": rb"(0|[1-8][0-9]{0,12})",
     "seq": rb"(0|[1-9][0-9]{0,17})",
 }
-_IDENTITY = {"boot", "seq"}
+_IDENTITY = ("boot", "seq")
 _FIELD = "="  # before the name of a field, which might be called as a member is
-MOST_OF_ONE_TOPIC = 4
 _MOST_LAYOUTS = 1_000
 # Making one takes up to a millisecond: a device that never says the same twice must not have them
 # made all the time.
@@ -42,25 +43,49 @@ _PAUSE_SECONDS = 0.02
 
 _decode = msgspec.json.Decoder().decode
 
+Groups = tuple[bytes, ...]
+
+
+class _Described(NamedTuple):
+    """What a layout is made of: the names of its groups in order, and what is between them."""
+
+    pattern: bytes
+    names: tuple[str, ...]
+    literal_bytes: int
+    comma: bytes
+
 
 class Layout:
     """How one kind of payload looks, and how its lines do.
 
-    `match` takes one reading from a place in a payload on. `order` are its groups as `template`
-    wants them: the values, boot and number if it `counts`, the time.
+    `match` takes one reading from a place in a payload on, and `find` those of a pack, each as a
+    tuple of its groups. `order` says which groups `template` wants, and `pick` takes them out of
+    such a tuple: the values, boot and number if it `counts`, and the time.
     """
 
-    __slots__ = ("counts", "match", "order", "template")
+    __slots__ = ("_described", "counts", "find", "match", "order", "pick", "template")
 
-    def __init__(self, pattern: bytes, names: tuple[str, ...]) -> None:
+    def __init__(self, described: _Described) -> None:
+        names = described.names
         fields = [name for name in names if name.startswith(_FIELD)]
-        identity = [name for name in ("boot", "seq") if name in names]
-        self.match = re.compile(pattern).match
-        self.order = tuple(names.index(name) + 1 for name in (*fields, *identity, "ts"))
-        self.counts = bool(identity)
+        identity = [name for name in _IDENTITY if name in names]
         members = [f"{field_key(name[1:])}=%b" for name in fields]
         members += [f"{name}=%bi" for name in identity]
+        places = [names.index(name) for name in (*fields, *identity, "ts")]
+        begin = rb"(?:\A\[|" + described.comma + b")"
+        self._described = described
+        self.match = re.compile(described.pattern).match
+        self.find: Callable[[bytes], list[Groups]]
+        self.find = re.compile(begin + described.pattern).findall
+        self.counts = bool(identity)
+        self.order = tuple(place + 1 for place in places)
+        self.pick: Callable[[Groups], Groups] = itemgetter(*places)
         self.template = f"{','.join(members)} %b".encode()
+
+    def pack_bytes(self, readings: int) -> int:
+        """Return how long a pack of so many readings is, without what is in their groups."""
+        commas = (readings - 1) * len(self._described.comma)
+        return len(b"[]") + commas + readings * self._described.literal_bytes
 
 
 class Layouts:
@@ -71,57 +96,58 @@ class Layouts:
         self._known: dict[bytes, Layout] = {}
         self._not_before_s = 0.0
 
-    def of(self, payload: bytes) -> list[Layout]:
-        """Return the layouts of a reading or of a pack's; empty where one of them has none.
+    def of(self, payload: bytes) -> Layout | None:
+        """Return the layout of a reading or of all readings of a pack.
 
-        The payload may be of any format.
+        None where they have none or several, and where another was made only just now; the payload
+        may be of any format.
         """
         try:
             decoded = _decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return []
+            return None
         examples = decoded if isinstance(decoded, list) else [decoded]
-        separators = (b", ", b": ") if b'": ' in payload else (b",", b":")
-        described = [_described(one, *separators) for one in examples]
-        distinct = dict(one for one in described if one is not None)
-        if None in described or len(distinct) > MOST_OF_ONE_TOPIC or not self._have_made(distinct):
-            return []
-        return [self._known[pattern] for pattern in distinct]
+        comma, colon = (b", ", b": ") if b'": ' in payload else (b",", b":")
+        described = {_described(one, comma, colon) for one in examples}
+        only = described.pop() if len(described) == 1 else None
+        return None if only is None else self._made(only)
 
-    def _have_made(self, described: dict[bytes, tuple[str, ...]]) -> bool:
-        """Make the layouts that are not known yet, unless some were made only just now."""
-        new = [pattern for pattern in described if pattern not in self._known]
-        if new:
-            now_s = time.monotonic()
-            if now_s < self._not_before_s:
-                return False
+    def _made(self, described: _Described) -> Layout | None:
+        layout = self._known.get(described.pattern)
+        now_s = time.monotonic()
+        if layout is None and now_s >= self._not_before_s:
             self._not_before_s = now_s + self._pause_seconds
-        for pattern in new:
-            self._known[pattern] = Layout(pattern, described[pattern])
-        while len(self._known) > _MOST_LAYOUTS:
-            del self._known[next(iter(self._known))]
-        return True
+            if len(self._known) == _MOST_LAYOUTS:
+                del self._known[next(iter(self._known))]
+            layout = self._known[described.pattern] = Layout(described)
+        return layout
 
 
-def _described(example: Any, comma: bytes, colon: bytes) -> tuple[bytes, tuple[str, ...]] | None:
-    """Return the expression for what looks like an example, and the names of its groups."""
+def _described(example: Any, comma: bytes, colon: bytes) -> _Described | None:
+    """Return what a layout is made of that takes what looks like an example; None: there is none.
 
-    def member(name: str, expression: bytes) -> bytes:
-        return b'"' + re.escape(name.encode()) + b'"' + colon + expression
-
+    So it is where a value is a null or an object, and where there are members of other formats.
+    """
     names: list[str] = []
-    members: list[bytes] = []
+    members, literals = [], []
     try:
         for name, value in example.items():
+            written = b'"%b"%b' % (name.encode(), colon)
             if name == "values":
-                fields = [member(field, _KINDS[type(one)]) for field, one in value.items()]
                 names += [_FIELD + field for field in value]
-                members.append(member(name, rb"\{" + comma.join(fields) + rb"\}"))
+                fields = [b'"%b"%b' % (field.encode(), colon) for field in value]
+                literals.append(written + b"{" + comma.join(fields) + b"}")
+                kinds = [_KINDS[type(one)] for one in value.values()]
+                inner = comma.join(map(b"".join, zip(map(re.escape, fields), kinds, strict=True)))
+                members.append(re.escape(written) + rb"\{" + inner + rb"\}")
             else:
                 names.append(name)
-                members.append(member(name, _MEMBERS[name]))
+                literals.append(written)
+                members.append(re.escape(written) + _MEMBERS[name])
     except (KeyError, AttributeError):
-        return None  # a null, a nested object, a member of other formats, or no object at all
-    if "ts" not in names or len(_IDENTITY & set(names)) == 1:
         return None
-    return rb"\{" + comma.join(members) + rb"\}", tuple(names)
+    if "ts" not in names or sum(name in names for name in _IDENTITY) == 1:
+        return None
+    pattern = rb"\{" + comma.join(members) + rb"\}"
+    literal_bytes = len(b"{" + comma.join(literals) + b"}")
+    return _Described(pattern, tuple(names), literal_bytes, comma)

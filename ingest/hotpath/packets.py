@@ -24,13 +24,16 @@ class MalformedPacket(ValueError):
 class PacketReader:
     """Cuts a stream into packets, whatever the pieces in which it comes.
 
-    A PUBLISH is plain where it has no properties, and a topic that is UTF-8. All others are handed
-    on as they are, among them PUBLISHes that are not as they should be.
+    A PUBLISH is plain where it has no properties and a topic that is UTF-8 and does not begin with
+    one of `others`. All else is handed on as it is, among it what is not as it should be.
     """
 
-    def __init__(self, on_publish: OnPublish, on_packet: OnPacket) -> None:
+    def __init__(
+        self, on_publish: OnPublish, on_packet: OnPacket, *, others: tuple[str, ...] = ()
+    ) -> None:
         self._on_publish = on_publish
         self._on_packet = on_packet
+        self._others = others
         self._parts: list[bytes] = []
         self._lacking_bytes = 0
         # A topic is the same object in each of its messages: held once, and its hash is known.
@@ -50,13 +53,17 @@ class PacketReader:
         size = len(data)
         at, end = 0, _LEAST_BYTES
         while end <= size:
-            start, length = at + 2, data[at + 1]
+            head, length, start = data[at], data[at + 1], at + 2
             if length & _MORE:
-                start, length = _long_length(data, start, length)
+                # By far the most lengths have one byte or two.
+                if start < size and not data[start] & _MORE:
+                    length += (data[start] << 7) - _MORE
+                    start += 1
+                else:
+                    start, length = _long_length(data, start, length)
             end = start + length
             if end > size:
                 break
-            head = data[at]
             if head & _TYPE != _PUBLISH or not self._take(data, head, start, end):
                 self._on_packet(head, data[start:end])
             at, end = end, end + _LEAST_BYTES
@@ -68,22 +75,25 @@ class PacketReader:
         if end - start < _LEAST_BYTES:
             return False
         name_end = start + 2 + (data[start] << 8 | data[start + 1])
-        properties_at = name_end + 2 if head & _QOS else name_end
-        if properties_at >= end or data[properties_at] or head & _QOS == _QOS:
+        qos = head & _QOS
+        properties_at = name_end + 2 if qos else name_end
+        if properties_at >= end or data[properties_at] or qos == _QOS:
             return False
         name = data[start + 2 : name_end]
         topic = self._topics.get(name) or self._learn(name)
         if not topic:
             return False
-        packet_id = data[name_end] << 8 | data[name_end + 1] if head & _QOS else 0
+        packet_id = data[name_end] << 8 | data[name_end + 1] if qos else 0
         self._on_publish(topic, data[properties_at + 1 : end], head, packet_id)
         return True
 
     def _learn(self, name: bytes) -> str:
-        """Return a topic as text, to be known from now on; an empty one where it is no UTF-8."""
+        """Return a topic as text, to be known from now on; an empty one where it is not plain."""
         try:
             topic = name.decode()
         except UnicodeDecodeError:
+            return ""
+        if topic.startswith(self._others):
             return ""
         if len(self._topics) >= _MOST_TOPICS:
             self._topics.clear()

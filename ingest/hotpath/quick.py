@@ -5,29 +5,23 @@ and where it is native its layout is learned. So what comes by here is what woul
 there: a layout counts once its lines were seen to say the same as the readings of the long way.
 """
 
-import re
 from collections.abc import Callable
-from typing import NamedTuple
 
-from ingest.hotpath.layouts import MOST_OF_ONE_TOPIC, Layout, Layouts
+from ingest.hotpath.layouts import Groups, Layout, Layouts
 from ingest.series import Series
 from telemetry.lineprotocol import parse_readings
 from telemetry.reading import Reading
 
 _MOST_TOPICS = 100_000
+_MOST_LAYOUTS = 4  # of one topic
 _TRIES = 16  # to learn a topic's layouts, in all
+_PLACE = b"%b"
 
 Lines = tuple[Series, list[bytes], list[int], int]
 """Whose readings a payload holds, their lines and times, and how many of them came before."""
 
-
-class _Bound(NamedTuple):
-    """A layout, with how the lines of one series begin."""
-
-    match: Callable[[bytes, int], re.Match[bytes] | None]
-    order: tuple[int, ...]
-    template: bytes
-    counts: bool
+_Bound = tuple[Layout, bytes]
+"""A layout, and its template behind how the lines of one series begin."""
 
 
 class _Topic:
@@ -40,83 +34,117 @@ class _Topic:
         self.bounds: list[_Bound] = []
         self.tries = _TRIES
 
+    def add(self, layout: Layout) -> None:
+        """Look for this layout first."""
+        self.bounds.insert(0, _bound(layout, self.series))
+        del self.bounds[_MOST_LAYOUTS:]
+
 
 class QuickReader:
-    """Reads what comes on topics whose layouts it has learned."""
+    """Reads what comes on topics, as far as it looks like what it has learned.
 
-    def __init__(self, layouts: Layouts) -> None:
+    `series_of` returns whose readings come on a topic; None where they are not read as native ones
+    whatever they look like.
+    """
+
+    def __init__(self, layouts: Layouts, series_of: Callable[[str], Series | None]) -> None:
         self._layouts = layouts
+        self._series_of = series_of
         self._topics: dict[str, _Topic] = {}
+        # Of devices of one kind the second one is known by what the first one has shown.
+        self._common: list[Layout] = []
 
     def read(self, topic: str, payload: bytes, oldest_ms: int, newest_ms: int) -> Lines | None:
         """Return what a payload holds; None where the long way has to find out.
 
         That is where no layout takes it, and where a time is not from `oldest_ms` to `newest_ms`.
         """
-        known = self._topics.get(topic)
+        known = self._topics.get(topic) or self._meet(topic)
         if known is None:
             return None
-        for match, order, template, counts in known.bounds:
-            found = match(payload, 0)
+        series = known.series
+        for layout, template in known.bounds:
+            found = layout.match(payload)
             if found is None:
                 continue
-            values = found.group(*order)
-            time_ms = int(values[-1])
+            groups = found.group(*layout.order)
+            time_ms = int(groups[-1])
             if found.end() != len(payload) or not oldest_ms <= time_ms <= newest_ms:
                 return None
-            series = known.series
-            repeats = counts and series.note(int(values[-3]), int(values[-2]))
-            return series, [template % values], [time_ms], int(repeats)
-        return _read_pack(known, payload, oldest_ms, newest_ms)
+            repeats = layout.counts and series.note(int(groups[-3]), int(groups[-2]))
+            return series, [template % groups], [time_ms], int(repeats)
+        if payload[:1] == b"[":
+            return _read_pack(known, payload, oldest_ms, newest_ms)
+        return None
 
-    def learn(self, topic: str, payload: bytes, readings: list[Reading], series: Series) -> None:
+    def learn(self, topic: str, payload: bytes, readings: list[Reading]) -> None:
         """Learn the layouts of a payload that went the long way, without an error."""
-        known = self._topics.get(topic)
-        if known is None:
-            if len(self._topics) >= _MOST_TOPICS:
-                self._topics.clear()
-            known = self._topics[topic] = _Topic(series)
-        if not known.tries:
+        known = self._topics.get(topic) or self._meet(topic)
+        if known is None or not known.tries:
             return
         known.tries -= 1
-        bounds = [_bound(layout, known.series) for layout in self._layouts.of(payload)]
-        found = _found(bounds, payload)
-        lines = b"".join(bound.template % values + b"\n" for bound, values in found)
-        if found and parse_readings(lines.decode()) == readings:
-            known.bounds = [*bounds, *known.bounds][:MOST_OF_ONE_TOPIC]
+        layout = self._layouts.of(payload)
+        if layout is None:
+            return
+        lines = _lines(_bound(layout, known.series), payload)
+        if lines and parse_readings(b"\n".join([*lines, b""]).decode()) == readings:
+            known.add(layout)
+            self._common = [layout, *(one for one in self._common if one is not layout)]
+            del self._common[_MOST_LAYOUTS:]
+
+    def _meet(self, topic: str) -> _Topic | None:
+        """Note a topic that did not come before; None where it cannot be read quickly."""
+        series = self._series_of(topic)
+        if series is None:
+            return None
+        if len(self._topics) >= _MOST_TOPICS:
+            self._topics.clear()
+        known = self._topics[topic] = _Topic(series)
+        for layout in reversed(self._common):
+            known.add(layout)
+        return known
 
 
 def _bound(layout: Layout, series: Series) -> _Bound:
-    template = series.key.encode() + b" " + layout.template
-    return _Bound(layout.match, layout.order, template, layout.counts)
+    return layout, series.key.encode() + b" " + layout.template
 
 
 def _read_pack(known: _Topic, payload: bytes, oldest_ms: int, newest_ms: int) -> Lines | None:
-    found = _found(known.bounds, payload)
-    times_ms = [int(values[-1]) for _bound, values in found]
-    if not found or min(times_ms) < oldest_ms or max(times_ms) > newest_ms:
+    for bound in known.bounds:
+        pack = _pack(bound, payload)
+        if pack is None:
+            continue
+        lines, groups = pack
+        times_ms = [int(one[-1]) for one in groups]
+        if min(times_ms) < oldest_ms or max(times_ms) > newest_ms:
+            return None
+        series, repeats = known.series, 0
+        if bound[0].counts:
+            repeats = sum([series.note(int(one[-3]), int(one[-2])) for one in groups])
+        return series, lines, times_ms, repeats
+    return None
+
+
+def _lines(bound: _Bound, payload: bytes) -> list[bytes]:
+    """Return the lines of a payload of a layout, a reading or a pack; none where it is another."""
+    layout, template = bound
+    found = layout.match(payload)
+    if found is not None and found.end() == len(payload):
+        return [template % found.group(*layout.order)]
+    pack = _pack(bound, payload)
+    return pack[0] if pack is not None else []
+
+
+def _pack(bound: _Bound, payload: bytes) -> tuple[list[bytes], list[Groups]] | None:
+    """Return the lines of a pack whose readings are all of one layout, and what is in them.
+
+    None where anything else stands in it: then it is longer than what was found.
+    """
+    layout, template = bound
+    groups = [layout.pick(one) for one in layout.find(payload)]
+    lines = [template % one for one in groups]
+    literal_bytes = len(template) - len(_PLACE) * len(layout.order)
+    groups_bytes = sum(map(len, lines)) - len(lines) * literal_bytes
+    if not lines or len(payload) != layout.pack_bytes(len(lines)) + groups_bytes:
         return None
-    series, repeats = known.series, 0
-    for bound, values in found:
-        if bound.counts:
-            repeats += series.note(int(values[-3]), int(values[-2]))
-    return series, [bound.template % values for bound, values in found], times_ms, repeats
-
-
-def _found(bounds: list[_Bound], payload: bytes) -> list[tuple[_Bound, tuple[bytes, ...]]]:
-    """Return the layout of each reading and what stands in its places; empty where one has none."""
-    found = []
-    is_pack = payload[:1] == b"["
-    at = 1 if is_pack else 0
-    while True:
-        for bound in bounds:
-            match = bound.match(payload, at)
-            if match is not None:
-                break
-        else:
-            return []
-        found.append((bound, match.group(*bound.order)))
-        at = match.end()
-        if not is_pack or payload[at : at + 1] != b",":
-            return found if payload[at:] == (b"]" if is_pack else b"") else []
-        at += 2 if payload[at + 1 : at + 2] == b" " else 1
+    return (lines, groups) if payload.endswith(b"]") else None

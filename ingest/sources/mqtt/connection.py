@@ -10,31 +10,22 @@ import struct
 import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import gmqtt
 from gmqtt.mqtt.constants import MQTTCommands
 from gmqtt.mqtt.package import Package
 from msgspec import Struct
 
-from ingest.hotpath.packets import MalformedPacket, PacketReader
-from ingest.message import Message, Receipts
+from ingest.hotpath.packets import MalformedPacket
+from ingest.sources.mqtt.inbound import Inbound, Receiver
 from ingest.sources.mqtt.lane import Lane
-from ingest.sources.mqtt.packet_receipts import (
-    ANSWERS,
-    PUBACK,
-    PUBREC,
-    PacketReceipt,
-    Unreleased,
-    encode,
-)
+from ingest.sources.mqtt.packet_receipts import PUBACK, PUBREC, Unreleased
 from ingest.tally import Tally
 from telemetry import log
 
 _HELD_BACK = (PUBACK, PUBREC)
 _PUBCOMP = MQTTCommands.PUBCOMP
-_PACKET_ID_BYTES = 2
-_DUP, _QOS = 0x08, 0x03
 _LAST_WORD_SECONDS = 0.05
 _LOOKS_PER_KEEPALIVE = 8
 # Promised is 1.5: what is left is for the look itself, and for a busy loop.
@@ -48,25 +39,6 @@ class Will(Struct, frozen=True):
 
     topic: str
     payload: bytes
-
-
-class Receiver(Protocol):
-    """What takes a connection's messages; its methods must not raise."""
-
-    def accept(self, message: Message) -> None:
-        """Take a reading's message over."""
-
-    def refuse(self, message: Message, reason: str) -> None:
-        """Take over a message that could not be read."""
-
-    def notice(self, topic: str, payload: bytes) -> None:
-        """Take word of the broker itself, or of another ingest."""
-
-    def has_room(self) -> bool:
-        """Tell whether more can be taken."""
-
-    async def room(self) -> None:
-        """Wait until more can be taken: the socket is not read meanwhile."""
 
 
 class Connection(gmqtt.Client):  # type: ignore[misc]
@@ -93,22 +65,24 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
             **properties,
         )
         self._receiver = receiver
-        self._noticed = tuple(notices)
         self._unreleased = unreleased
-        self._tally = tally
-        self._reader = PacketReader(self._plain_publish, self._packet)
-        self._arriving: PacketReceipt | None = None
-        self._arrival_ms = 0
+        self._inbound = Inbound(
+            receiver,
+            notices=notices,
+            unreleased=unreleased,
+            tally=tally,
+            on_packet=self._packet,
+            send=self._answer,
+        )
         self._is_read = False
         self._deadline: asyncio.Timeout | None = None
         self._patience_seconds = 0.0
-        self._pings = self._pongs = self._arrivals = 0
+        self._pings = self._pongs = 0
         self._ponged = asyncio.Event()
         self._answers: asyncio.Queue[tuple[int, ...]] = asyncio.Queue()
         self._tls_error: ssl.SSLError | None = None
         self.session_present = False
         self.end_reason: int | None = None
-        self.receipts = Receipts(self._acknowledge)
         self.lost = asyncio.Event()
         self.on_connect = self._connected
         self.on_message = self._message
@@ -173,13 +147,13 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
 
         What it holds for us, and may send, comes before it answers a later question.
         """
-        arrivals = self._arrivals
+        arrivals = self._inbound.arrivals
         self._connection._send_ping_request()
         asked = self._pings
         while self._pongs < asked:
             self._ponged.clear()
             await self._ponged.wait()
-        return self._arrivals == arrivals
+        return self._inbound.arrivals == arrivals
 
     async def watch(self) -> None:
         """Ping where the connection is quiet; return when it was silent for too long.
@@ -201,7 +175,7 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
 
     def drop(self) -> None:
         """Close the socket without a word, as after a failure; the session stays at the broker."""
-        self.receipts.forget()
+        self._inbound.receipts.forget()
         if self._connection is not None:
             self._connection._transport.abort()
 
@@ -209,14 +183,12 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
         """Read a piece of the stream; of the Listener protocol, as the three below."""
         # Not only whole packets are a sign of life.
         self._connection._last_data_in = time.monotonic()
-        self._arrival_ms = now_ms()
-        before = self._arrivals
         try:
-            self._reader.feed(data)
+            return self._inbound.feed(data)
         except MalformedPacket as error:
             _logger.warning("what the broker sends cannot be read", problem=str(error))
             self.drop()
-        return self._arrivals - before
+            return 0
 
     def has_room(self) -> bool:
         """Tell whether more can be taken."""
@@ -261,59 +233,34 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
 
     def _send_command_with_mid(self, cmd: int, mid: int, dup: bool, reason_code: int = 0) -> None:
         if cmd in _HELD_BACK:
-            self._arriving = self.receipts.owe(PacketReceipt(cmd, mid))
+            self._inbound.owe(cmd, mid)
             return
         if cmd == _PUBCOMP:
-            self._arrivals += 1  # of its PUBREL: it frees a place for another message
+            self._inbound.arrivals += 1  # of its PUBREL: it frees a place for another message
             self._unreleased.release(mid)
         super()._send_command_with_mid(cmd, mid, dup, reason_code)
-
-    def _plain_publish(self, topic: str, payload: bytes, head: int, packet_id: int) -> None:
-        self._arrivals += 1
-        qos = head >> 1 & _QOS
-        receipt = None
-        if qos:
-            receipt = self.receipts.owe(PacketReceipt(ANSWERS[qos], packet_id))
-        self._deliver(topic, payload, qos, head & _DUP != 0, None, receipt)
 
     def _packet(self, head: int, body: bytes) -> None:
         self._connection.put_package(Package(head, body))
 
     def _publish(self, command: int, packet: bytes) -> None:
         self._is_read = False
-        self._arrivals += 1
         try:
             self._read_publish(command, packet)
         except (ValueError, LookupError, struct.error):
             _logger.warning("a message cannot be read and goes to quarantine", exc_info=True)
-        if not self._is_read:
-            self._refuse(command, packet)
+        if not self._is_read and not self._inbound.refuse(command, packet):
+            self.drop()
 
     def _pong(self, _command: int, _packet: bytes) -> None:
         self._pongs += 1
         self._ponged.set()
 
-    def _refuse(self, command: int, packet: bytes) -> None:
-        qos = command >> 1 & 3
-        topic, rest = _split_text(packet)
-        if qos == 3 or (qos and len(rest) < _PACKET_ID_BYTES):
-            self.drop()  # [MQTT-3.3.1-4]: no acknowledgement could name it
-            return
-        receipt, self._arriving = self._arriving, None
-        if qos and receipt is None:
-            packet_id = int.from_bytes(rest[:_PACKET_ID_BYTES], "big")
-            receipt = self.receipts.owe(PacketReceipt(ANSWERS[qos], packet_id))
-        message = Message(topic, rest, qos, self._arrival_ms, receipt=receipt)
-        self._receiver.refuse(message, "not a readable PUBLISH")
-
-    def _acknowledge(self, receipts: list[PacketReceipt]) -> None:
+    def _answer(self, packets: bytes) -> bool:
         if not self.is_connected:
-            return
-        for receipt in receipts:
-            if receipt.command == PUBREC:
-                self._unreleased.add(receipt.packet_id, receipt.digest)
-        self._connection.send_package(encode(receipts))
-        self._tally.acknowledged_messages += len(receipts)
+            return False
+        self._connection.send_package(packets)
+        return True
 
     def _message(
         self,
@@ -324,47 +271,14 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
         properties: dict[str, Any],
     ) -> None:
         self._is_read = True
-        receipt, self._arriving = self._arriving, None
         content_type = properties.get("content_type")
-        self._deliver(
+        self._inbound.deliver(
             topic,
             payload,
             qos,
             bool(properties["dup"]),
             content_type[0] if content_type else None,
-            receipt,
         )
-
-    def _deliver(
-        self,
-        topic: str | bytes,
-        payload: bytes,
-        qos: int,
-        dup: bool,
-        content_type: str | None,
-        receipt: PacketReceipt | None,
-    ) -> None:
-        if receipt is not None and qos == 2 and self._is_repeated(receipt, topic, payload, dup):
-            self._tally.duplicate_messages += 1
-            self._finish(receipt)
-        elif isinstance(topic, str) and topic.startswith(self._noticed):
-            if receipt is not None:
-                self._finish(receipt)
-            self._receiver.notice(topic, payload)
-        else:
-            self._receiver.accept(
-                Message(topic, payload, qos, self._arrival_ms, dup, content_type, receipt)
-            )
-
-    def _is_repeated(
-        self, receipt: PacketReceipt, topic: str | bytes, payload: bytes, dup: bool
-    ) -> bool:
-        receipt.digest = hash((topic, payload))
-        return dup and self._unreleased.holds(receipt.packet_id, receipt.digest)
-
-    def _finish(self, receipt: PacketReceipt) -> None:
-        receipt.pending = 0
-        self.receipts.release()
 
     def _connected(self, _client: object, flags: int, _result: int, _properties: object) -> None:
         self.session_present = bool(flags & 1)
@@ -373,19 +287,8 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
         # The broker's DISCONNECT has a reason; the end of the socket, which follows, has none.
         if isinstance(packet, bytes) and packet and not self.lost.is_set():
             self.end_reason = packet[0]
-        self.receipts.forget()
+        self._inbound.receipts.forget()
         self.lost.set()
 
     def _answered(self, _client: object, _mid: int, codes: tuple[int, ...], *_rest: object) -> None:
         self._answers.put_nowait(codes)
-
-
-def now_ms() -> int:
-    """Return the time, in milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
-
-
-def _split_text(packet: bytes) -> tuple[bytes, bytes]:
-    """Return the text with which a packet begins, and what follows it."""
-    end = 2 + int.from_bytes(packet[:2], "big")
-    return packet[2:end], packet[end:]

@@ -18,18 +18,16 @@ class PacketReceipt(Receipt):
     __slots__ = ("command", "digest", "packet_id")
 
     def __init__(self, command: int, packet_id: int) -> None:
-        super().__init__()
+        # As the base class does it: one is made for each message, and a further call is dear.
+        self.pending = self.readings = self.unnamed = self.digest = 0
+        self.rejected = ()
         self.command = command
         self.packet_id = packet_id
-        self.digest = 0
 
 
 def encode(receipts: Sequence[PacketReceipt]) -> bytes:
     """Return the answers as their packets, in order; each is four bytes."""
-    words = [
-        one.command << 24 | _SUCCESS_BYTES << 16 | one.packet_id  #
-        for one in receipts
-    ]
+    words = [one.command << 24 | _SUCCESS_BYTES << 16 | one.packet_id for one in receipts]
     return struct.pack(f">{len(words)}I", *words)
 
 

@@ -106,15 +106,16 @@ class MqttSource:
 
     def accept(self, message: Message) -> None:
         """Hand a message on; of the Receiver protocol."""
-        self.last_message_s = time.monotonic()
-        self._tally.messages_by_way["mqtt"] += 1
         self._intake.accept(message)
 
     def refuse(self, message: Message, reason: str) -> None:
         """Hand on a message that could not be read; of the Receiver protocol."""
-        self.last_message_s = time.monotonic()
-        self._tally.messages_by_way["mqtt"] += 1
         self._intake.refuse(message, reason)
+
+    def count(self, messages: int) -> None:
+        """Count messages that were handed on; of the Receiver protocol."""
+        self.last_message_s = time.monotonic()
+        self._tally.messages_by_way["mqtt"] += messages
 
     def notice(self, topic: str, payload: bytes) -> None:
         """Take a counter of the broker or a member's status; of the Receiver protocol."""

@@ -72,6 +72,10 @@ class Taker:
         self.refuse = parts.intake.refuse
         self.has_room = parts.intake.has_room
         self.room = parts.intake.room
+        self.counted = 0
+
+    def count(self, messages: int) -> None:
+        self.counted += messages
 
     def notice(self, topic: str, payload: bytes) -> None:
         raise AssertionError(topic, payload)
@@ -116,7 +120,7 @@ def test_any_stream_cut_anywhere_comes_to_what_a_plain_reference_makes_of_it(
     batch_readings: int,
     chance: Random,
 ) -> None:
-    monkeypatch.setattr("ingest.sources.mqtt.connection.now_ms", lambda: ARRIVAL_MS)
+    monkeypatch.setattr("ingest.sources.mqtt.inbound.now_ms", lambda: ARRIVAL_MS)
     expected = reference_ingest.read(
         stream, ROUTER, arrival_ms=ARRIVAL_MS, retention_ms=RETENTION_MS
     )
@@ -130,8 +134,9 @@ def test_any_stream_cut_anywhere_comes_to_what_a_plain_reference_makes_of_it(
 
 async def _found(parts: Parts, stream: list[bytes], cuts: list[int], chance: Random) -> Expected:
     """Let a connection take the stream in pieces, settle its parts in any order, and look."""
+    taker = Taker(parts)
     connection = Connection(
-        "hot", Taker(parts), notices=("$SYS/",), unreleased=Unreleased(), tally=parts.tally
+        "hot", taker, notices=("$SYS/",), unreleased=Unreleased(), tally=parts.tally
     )
     wire = Wire(connection)
     data = b"".join(stream)
@@ -141,6 +146,7 @@ async def _found(parts: Parts, stream: list[bytes], cuts: list[int], chance: Ran
 
     assert wire.sent == b"", "nothing is answered before it is durable"
     assert parts.tally.balance == 0
+    assert taker.counted == parts.tally.messages
     batches = [*parts.intake._closed, parts.intake._open]
     refused = parts.quarantining._waiting
     owed = [[one.receipt for one in batch.messages] for batch in batches]
