@@ -7,7 +7,8 @@ import structlog
 
 from telemetry.settings import Settings
 
-_TALKATIVE = ("gmqtt", "aiohttp", "urllib3")  # each says at INFO what matters to itself
+# Each says at INFO what matters to itself, watchfiles a line for each file.
+_TALKATIVE = ("gmqtt", "aiohttp", "urllib3", "watchfiles")
 
 Logger = structlog.stdlib.BoundLogger
 

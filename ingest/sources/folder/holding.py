@@ -24,6 +24,7 @@ class Holding:
 
     def __init__(self, path: Path, client_id: str) -> None:
         self._path = path
+        self._own_path = f"{CLAIMED}/{client_id}"
         self._open: list[int] = []
         try:
             # The folder's own path may be a link; what is in it is other people's.
@@ -36,9 +37,13 @@ class Holding:
             raise
 
     def check(self) -> None:
-        """Raise OSError where the folder is not at its path any more."""
+        """Raise OSError where the folder is not at its path any more, or the claims in theirs."""
         if not os.path.samestat(self._path.stat(), os.fstat(self.root)):
             raise OSError(f"another folder stands at {self._path} now")
+        # Into one that was removed every claim would fail, as if others had been faster.
+        own = os.stat(self._own_path, dir_fd=self.root, follow_symlinks=False)
+        if not os.path.samestat(own, os.fstat(self.own)):
+            raise OSError(f"another folder stands at {self._path / self._own_path} now")
 
     def close(self) -> None:
         """Let all of it go."""

@@ -20,6 +20,7 @@ from telemetry import log
 from telemetry.rarelog import RareLog
 
 _PIECE_BYTES = 262_144
+_LINES_AT_ONCE = 100  # handed on before other work of the event loop has its turn
 _KEPT_LINE_BYTES = 1_000_000  # of a line that is no payload any more
 _MOST_NAMES = 10_000  # of one look, so that a folder of millions needs no memory
 _MOST_IN_HAND = 2_000  # files that wait until their lines are durable, however small
@@ -149,7 +150,9 @@ class FolderSource:
         )
         piece = file.beginning
         while piece:
-            for line in reading.lines(piece):
+            for number, line in enumerate(reading.lines(piece)):
+                if number % _LINES_AT_ONCE == 0:
+                    await asyncio.sleep(0)
                 if not self._has_room():
                     await self._room()
                 reading.accept(line)

@@ -1,6 +1,7 @@
 """The shared folder as a way in: every line is stored or in quarantine before its file goes."""
 
 import asyncio
+import shutil
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -255,6 +256,39 @@ async def test_a_folder_that_is_away_is_a_problem_until_it_is_back(
 
         put(shared, "1", pack(0))
         await eventually_async(lambda: not files(shared))
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("removed", ["claimed", "claimed/ingest-1"])
+async def test_a_folder_of_claims_that_was_removed_is_made_again(
+    shared: Path, tmp_path: Path, removed: str
+) -> None:
+    ingest = Ingest(shared, tmp_path)
+
+    async with ingest.working():
+        await eventually_async(lambda: ingest.source.problem is None)
+        shutil.rmtree(shared / removed)
+        put(shared, "1", pack(0))
+
+        await eventually_async(lambda: not files(shared))
+        assert ingest.stored() == READINGS_A_LINE
+
+
+async def test_other_work_has_its_turn_while_a_file_of_noise_is_read(
+    shared: Path, tmp_path: Path
+) -> None:
+    put(shared, "1", b"x\n" * 5_000)
+    ingest = Ingest(shared, tmp_path)
+    longest = 0
+
+    async with ingest.working():
+        while files(shared):
+            before = ingest.tally.messages
+            await asyncio.sleep(0)
+            longest = max(longest, ingest.tally.messages - before)
+
+    assert ingest.tally.messages == 5_000
+    assert longest <= 100
 
 
 @pytest.mark.usefixtures("fast")
