@@ -157,10 +157,10 @@ class StreamConnection(asyncio.Protocol):
         """Whether lines are here that could be taken, were there room for them."""
         return bool(self._backlog) and len(self._receipts) < self._limits.unanswered_lines
 
-    def go_on(self, most_lines: int) -> None:
-        """Hand on so many of the lines that are here, and be read again when none is left."""
+    def go_on(self) -> None:
+        """Hand on the lines that are here, and be read again when none is left."""
         self._is_held = False
-        self._take(most_lines)
+        self._take()
 
     def fail(self, reason: EndReason, trouble: Trouble) -> None:
         """End it: what was taken is answered, and then it is said why."""
@@ -229,12 +229,11 @@ class StreamConnection(asyncio.Protocol):
         self._transport.write(lines.READY)
         return data[end:]
 
-    def _take(self, most_lines: int | None = None) -> None:
+    def _take(self) -> None:
         """Hand on the lines that there are, as far as there is room for them."""
         receiver, receipts, backlog = self._receiver, self._receipts, self._backlog
         grant, arrival_ms = self._grant, time.time_ns() // 1_000_000
-        may_owe = self._limits.unanswered_lines - len(receipts)
-        for _ in range(min(len(backlog), may_owe, most_lines or may_owe)):
+        for _ in range(min(len(backlog), self._limits.unanswered_lines - len(receipts))):
             if not receiver.has_room():
                 receiver.hold()
                 break

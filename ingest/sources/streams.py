@@ -31,7 +31,6 @@ from telemetry.rarelog import RareLog
 
 _LOOK_SECONDS = 0.5
 _ACCEPTED_AT_ONCE = 64
-_LINES_A_TURN = 100  # of what one sender has sent at once, where there is little room
 _TURNS_OF_THE_LOOP = 2  # after which a socket that was just watched again has been read
 _NO_FILES_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _REST_SECONDS = 0.5  # until files may be left again
@@ -219,21 +218,19 @@ class StreamSource:
             if self._is_pausing:
                 return
             self._is_held.clear()
-            waiting = sorted(self._connections, key=lambda one: one.served_ms)
-            while waiting and not self._is_held.is_set():
-                await self._let_take_turns(waiting)
-                waiting = [one for one in waiting if one.has_more]
+            await self._let_take_turns()
 
-    async def _let_take_turns(self, waiting: list[StreamConnection]) -> None:
-        """Let each go on in its turn, as far as the room lasts.
+    async def _let_take_turns(self) -> None:
+        """Let each go on, as far as the room lasts, and those first who have waited the longest.
 
         Who has to be read first is given the time for it, before the next with lines at hand.
         """
+        waiting = sorted(self._connections, key=lambda one: one.served_ms)
         for _has_more, some in groupby(waiting, key=lambda one: one.has_more):
             for connection in some:
                 if self._is_held.is_set():
                     return
-                connection.go_on(_LINES_A_TURN)
+                connection.go_on()
             for _ in range(_TURNS_OF_THE_LOOP):
                 await asyncio.sleep(0)
 

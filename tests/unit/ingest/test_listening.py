@@ -43,6 +43,21 @@ def test_a_socket_file_is_its_users_and_its_groups_whatever_the_umask(
 
 
 @both_kinds
+def test_a_socket_file_is_never_open_to_others_not_even_for_a_moment(
+    tmp_path: Path, kind: socket.SocketKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    monkeypatch.setattr(Path, "chmod", lambda self, _mode: made.append(self.stat().st_mode))
+    before = os.umask(0)
+    try:
+        place(tmp_path / "in.sock", kind).open().close()
+    finally:
+        os.umask(before)
+
+    assert [stat.S_IMODE(mode) for mode in made] == [0o660]
+
+
+@both_kinds
 def test_what_a_dead_process_left_is_replaced(tmp_path: Path, kind: socket.SocketKind) -> None:
     path = tmp_path / "in.sock"
     place(path, kind).open().close()

@@ -287,6 +287,16 @@ def test_so_many_unanswered_lines_and_no_more_are_taken_from_one_sender(
     assert line.is_reading
 
 
+def test_who_has_as_many_lines_unanswered_as_it_may_is_not_read(desk: Desk, line: Line) -> None:
+    connection = connect(desk, line)
+
+    connection.data_received(b"x\n" * LIMITS.unanswered_lines)
+    assert not line.is_reading
+    desk.make_durable(1)
+
+    assert line.is_reading
+
+
 def test_without_room_nothing_is_taken_until_there_is_some(desk: Desk, line: Line) -> None:
     connection = connect(desk, line)
     desk.room = 2
@@ -297,23 +307,7 @@ def test_without_room_nothing_is_taken_until_there_is_some(desk: Desk, line: Lin
     desk.make_durable()
     assert desk.lines == [b"a", b"b"]
     desk.room = 2
-    connection.go_on(100)
-
-    assert desk.lines == [b"a", b"b", b"c", b"d"]
-    assert line.is_reading
-
-
-def test_who_has_much_at_once_takes_it_in_turns(desk: Desk, line: Line) -> None:
-    connection = connect(desk, line)
-    desk.room = 1
-    connection.data_received(b"a\nb\nc\nd\n")
-    desk.room = 10
-
-    connection.go_on(2)
-    assert desk.lines == [b"a", b"b", b"c"]
-    assert connection.has_more
-    assert not line.is_reading
-    connection.go_on(2)
+    connection.go_on()
 
     assert desk.lines == [b"a", b"b", b"c", b"d"]
     assert line.is_reading
@@ -341,7 +335,7 @@ def test_lines_before_the_end_are_taken_when_there_is_room(desk: Desk, line: Lin
     assert [*line.answers[-1]] == ["durable"]
 
     desk.room = 9
-    connection.go_on(100)
+    connection.go_on()
     desk.make_durable()
 
     assert desk.lines == [b"a", b"b"]
@@ -473,7 +467,7 @@ def test_who_is_silent_for_long_is_sent_away_unless_answers_are_owed(
     connection = connect(desk, line)
     connection.data_received(b"a\n")
     connection.mind_time(later(61))
-    assert line.answers == [READY]
+    assert desk.ended == []
     desk.make_durable()
 
     connection.mind_time(later(61))
@@ -490,7 +484,7 @@ def test_nobody_is_slow_whom_we_do_not_read(desk: Desk, line: Line, sent: bytes)
     connection.mind_time(later(1000))
     assert line.answers == [READY]
 
-    connection.go_on(100)
+    connection.go_on()
     connection.mind_time(later(9))
 
     assert line.answers == [READY]
@@ -518,6 +512,7 @@ def test_when_a_sender_is_gone_its_lines_are_kept_and_its_answers_forgotten(
     desk.make_durable()
 
     assert line.answers == [READY]
+    assert desk.answered == 0
     assert desk.here == set()
     assert desk.unfinished_bytes == 0
     assert connection.lost.is_set()
@@ -540,7 +535,7 @@ def test_in_whatever_order_things_happen_answers_only_rise_and_count_what_is_dur
 
     def have_room(lines: int) -> None:
         desk.room = lines
-        connection.go_on(100)
+        connection.go_on()
 
     deeds: dict[str, Callable[[], object]] = {
         "data": partial(come, b"a\nb\nc"),
