@@ -18,7 +18,7 @@ application = _commands.application
 
 
 @application.command()
-def add(
+def make(
     name: Annotated[str, typer.Option(help="who is to use it")],
     device: Annotated[
         list[str] | None,

@@ -155,7 +155,7 @@ def _ingest_door(vault: Vault, authority: Authority, devices: str) -> dict[str, 
         vault.forget(INGEST_KEYS)
         chosen = [part for one in devices.split() for part in ("--device", one)]
         file = str(vault.path(INGEST_KEYS))
-        key = _room("ingest", "keys", "add", "--name", "sensors", *chosen, "--file", file).strip()
+        key = _room("ingest", "keys", "make", "--name", "sensors", *chosen, "--file", file).strip()
         vault.keep(SENSORS_KEY, key)
         vault.keep(SENSORS_KEY_FOR, devices)
     return {

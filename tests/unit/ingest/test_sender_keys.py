@@ -22,7 +22,7 @@ def keys(*arguments: str) -> Result:
 
 
 def added(path: Path, *arguments: str) -> str:
-    made = keys("add", "--name", "gateway", *arguments, "--file", str(path))
+    made = keys("make", "--name", "gateway", *arguments, "--file", str(path))
     assert made.exit_code == 0, made.output
     return made.stdout.strip()
 
@@ -82,7 +82,7 @@ def test_a_file_that_cannot_be_read_is_named_before_anything_listens(path: Path)
 def test_what_is_wrong_with_a_new_key_is_one_line(
     path: Path, arguments: list[str], words: str
 ) -> None:
-    ended = keys("add", *arguments, "--file", str(path))
+    ended = keys("make", *arguments, "--file", str(path))
 
     assert ended.exit_code == 2
     assert words in ended.stderr
