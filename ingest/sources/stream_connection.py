@@ -18,6 +18,7 @@ from ingest.sources.counts import EndReason
 from ingest.sources.lines import LineSplitter, Trouble
 
 _KEY_LINE_BYTES = 4_096
+_LINES_A_TURN = 500  # of the event loop: thousands of tiny lines may come at once
 _DRAIN_SECONDS = 30.0  # how long the end of a connection waits for its last answers
 _LINGER_SECONDS = 2.0  # how long a sender may take to hear that it is the end
 _LINGER_BYTES = 4_000_000  # and how much it may send meanwhile
@@ -88,7 +89,7 @@ class StreamConnection(asyncio.Protocol):
         self._durable = 0
         self._unfinished_bytes = 0
         self._discarded_bytes = 0
-        self._is_held = self._is_done = False
+        self._is_held = self._is_done = self._is_taking = False
         self._is_reading = True
         self._opened_s = self._key_seen_s = self._heard_s = 0.0
         self._ending_since_s: float | None = None
@@ -233,7 +234,8 @@ class StreamConnection(asyncio.Protocol):
         """Hand on the lines that there are, as far as there is room for them."""
         receiver, receipts, backlog = self._receiver, self._receipts, self._backlog
         grant, arrival_ms = self._grant, time.time_ns() // 1_000_000
-        for _ in range(min(len(backlog), self._limits.unanswered_lines - len(receipts))):
+        may_owe = self._limits.unanswered_lines - len(receipts)
+        for _ in range(min(len(backlog), may_owe, _LINES_A_TURN)):
             if not receiver.has_room():
                 receiver.hold()
                 break
@@ -241,6 +243,13 @@ class StreamConnection(asyncio.Protocol):
             self.served_ms = arrival_ms
         receipts.release()
         self._mind_reading()
+        if self.has_more and not self._is_held and not self._is_taking:
+            self._is_taking = True
+            asyncio.get_running_loop().call_soon(self._take_on)
+
+    def _take_on(self) -> None:
+        self._is_taking = False
+        self._take()
 
     def _answer(self, receipts: list[Receipt]) -> None:
         first = self._durable + 1

@@ -18,7 +18,7 @@ from tests.integration.ingest.streams import pack
 from tests.line_sender import LineSender
 
 PACK = 20
-ways = pytest.mark.parametrize("name", ["tcp", "tcp-tls", "unix"])
+ways = pytest.mark.parametrize("name", ["tcp-tls", "unix"])
 
 
 @pytest.fixture

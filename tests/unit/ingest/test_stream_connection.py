@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from ingest.grant import Grant
 from ingest.message import Receipt, settle
 from ingest.sources.stream_connection import Limits, StreamConnection
 from telemetry.payload import Rejected
+from tests.eventually import eventually_async
 
 READY = {"ready": True}
 GRANT = Grant(("node-*",))
@@ -310,6 +312,23 @@ def test_without_room_nothing_is_taken_until_there_is_some(desk: Desk, line: Lin
     connection.go_on()
 
     assert desk.lines == [b"a", b"b", b"c", b"d"]
+    assert line.is_reading
+
+
+async def test_thousands_of_tiny_lines_let_others_have_their_turn(desk: Desk, line: Line) -> None:
+    connection = StreamConnection(
+        desk, msgspec.structs.replace(LIMITS, unanswered_lines=10**6), None
+    )
+    connection.connection_made(cast("asyncio.Transport", line))
+
+    connection.data_received(b"x\n" * 10_000)
+    first = len(desk.lines)
+    await asyncio.sleep(0)
+    second = len(desk.lines) - first
+    await eventually_async(lambda: len(desk.lines) == 10_000)
+
+    assert 0 < first < 1_000
+    assert first == second
     assert line.is_reading
 
 
