@@ -17,6 +17,9 @@ BY_LOOK = frozenset(("", "application/json", "text/plain", "application/octet-st
 
 TAKEN = ("application/json", "application/x-ndjson", *CONTENT_TYPES)
 
+MOST_LINES = 20_000
+"""So many lines a body may have: each is a payload of its own, to be kept and answered for."""
+
 _MARK = re.compile(rb'\\[\s\S]|["\n]')
 
 
@@ -62,6 +65,8 @@ def parts_of(body: bytes, kind: str, most_bytes: int) -> Parts:
 
 
 def _lines(body: bytes, most_bytes: int) -> list[bytes]:
+    if body.count(b"\n") > MOST_LINES:
+        raise too_large(f"A body of up to {MOST_LINES:,} lines is taken.")
     splitter = LineSplitter(most_bytes)
     lines = [*splitter.feed(body), *splitter.feed(b"\n")]
     trouble = splitter.trouble

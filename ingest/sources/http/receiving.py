@@ -28,6 +28,8 @@ from telemetry.reading import Address
 from telemetry.topics import PARTS, TopicError, checked_address
 
 PATH = "/v1/readings"
+
+_PAYLOADS_AT_ONCE = 100  # handed on before other work of the event loop has its turn
 _TURN_BYTES = 65_536
 
 
@@ -65,6 +67,7 @@ class Receiving:
         self._budget = Budget(limits.held_bytes)
         self.requests = 0
         self._waiting: set[asyncio.Timeout] = set()
+        self._turn = asyncio.Lock()
         self._is_pausing = False
 
     @property
@@ -124,27 +127,26 @@ class Receiving:
             raise too_large(f"A body of up to {self._limits.body_bytes:,} bytes is taken.")
         try:
             await self._read(request, body)
-            parts = parts_of(body.end(), kind, self._limits.payload_bytes)
-            submission = Submission(parts)
-            await self._hand_over(parts, submission, address, grant)
+            # One at a time is in pieces: else all that wait would be, past the room that there is.
+            async with self._waiting_for_room(), self._turn:
+                parts = parts_of(body.end(), kind, self._limits.payload_bytes)
+                submission = Submission(parts)
+                await self._hand_on(parts, submission, grant, address)
         finally:
             body.release()
         return await self._answer(submission)
 
-    async def _hand_over(
-        self, parts: Parts, submission: Submission, address: Address | None, grant: Grant
+    async def _hand_on(
+        self, parts: Parts, submission: Submission, grant: Grant, address: Address | None
     ) -> None:
-        """Let the intake have the payloads, and others their turn after each piece of them."""
+        """Hand the payloads on, as there is room for them."""
         arrival_ms = time.time_ns() // 1_000_000
-        turn_bytes = 0
-        await self._room()
-        for payload, receipt in zip(parts.payloads, submission.receipts, strict=True):
-            if turn_bytes >= _TURN_BYTES:
+        for number, (payload, receipt) in enumerate(
+            zip(parts.payloads, submission.receipts, strict=True)
+        ):
+            if number % _PAYLOADS_AT_ONCE == 0:
                 await asyncio.sleep(0)
-                await self._room()
-                turn_bytes = 0
-            turn_bytes += len(payload)
-            self._tally.messages_by_way["http"] += 1
+            await self._intake.room()
             message = Message(
                 None,
                 payload,
@@ -155,6 +157,7 @@ class Receiving:
                 address=address,
                 grant=grant,
             )
+            self._tally.messages_by_way["http"] += 1
             self._intake.accept(message)
 
     async def _read(self, request: web.BaseRequest, body: Body) -> None:
@@ -169,15 +172,15 @@ class Receiving:
         except web.RequestPayloadError as error:
             raise Problem(400, "The body is broken.", name="bad-body", is_last=True) from error
 
-    async def _room(self) -> None:
-        """Wait for room; who waits for longer than readings take to be durable sends again."""
+    @asynccontextmanager
+    async def _waiting_for_room(self) -> AsyncIterator[None]:
+        """Who waits for longer than readings take to be durable sends again."""
         try:
             async with self._patience(self._limits.durable_seconds):
-                await self._intake.room()
+                yield
         except TimeoutError as error:
             self._check_pausing()
             raise not_durable("There is no room for readings now.") from error
-        self._check_pausing()
 
     @asynccontextmanager
     async def _patience(self, seconds: float) -> AsyncIterator[None]:
@@ -243,7 +246,9 @@ def _bad_parameter(parameter: str, why: str) -> Problem:
 
 
 def _is_gzip(request: web.BaseRequest) -> bool:
-    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    # A second header is a second encoding around the first (RFC 9110, 8.4).
+    given = ",".join(request.headers.getall("Content-Encoding", ["identity"]))
+    coding = given.strip().lower()
     if coding not in ("gzip", "x-gzip", "identity"):
         headers = {"Accept-Encoding": "gzip"}
         raise Problem(

@@ -67,6 +67,7 @@ def assert_problem(answer: Answered, status: int, name: str = "") -> None:
         ({"body": b"x" * 70_000}, 413, "too-large"),
         ({"body": pack(0) + b"\n" + b"x" * 70_000, "content_type": NDJSON}, 413, "too-large"),
         ({"body": gzip.compress(b"[" * 2_000_000), "Content_Encoding": "gzip"}, 413, "too-large"),
+        ({"body": b"x\n" * 20_001, "content_type": NDJSON}, 413, "too-large"),
     ],
 )
 async def test_what_is_not_taken_is_a_problem_that_says_why(
@@ -153,6 +154,36 @@ async def test_an_endless_body_is_refused_where_it_is_too_much_and_memory_stays_
         assert {one.status for one in answers if isinstance(one, Answered)} <= {413}
         await eventually_async(lambda: intake.parts.tally.http.responses[413] == 8)
         assert peak < 40 * MIB
+
+
+async def test_an_encoding_in_a_second_header_counts_as_well(tmp_path: Path) -> None:
+    async with taking(tmp_path) as intake:
+        for first, second in (("gzip", "gzip"), ("identity", "gzip")):
+            async with intake.connection() as (reader, writer):
+                twice = (f"Content-Encoding: {first}", f"Content-Encoding: {second}")
+                body = gzip.compress(pack(0))
+                writer.write(intake.head(*twice, f"Content-Length: {len(body)}") + body)
+                assert (await reader.read()).startswith(b"HTTP/1.1 415")
+        assert intake.seqs() == []
+
+
+async def test_bodies_of_many_lines_are_taken_as_there_is_room_and_others_have_their_turn(
+    tmp_path: Path,
+) -> None:
+    async with taking(tmp_path, held_readings=1_000, batch_readings=500) as intake:
+        sent = [
+            asyncio.create_task(intake.send(b"x\n" * 5_000, NDJSON, query=OWN)) for _ in range(4)
+        ]
+        tally, most_held, longest = intake.parts.tally, 0, 0
+        while not all(one.done() for one in sent):
+            before = tally.messages
+            await asyncio.sleep(0)
+            longest = max(longest, tally.messages - before)
+            most_held = max(most_held, tally.in_flight)
+
+        assert [one.result().status for one in sent] == [200] * 4
+        assert most_held <= 1_000
+        assert longest <= 100
 
 
 async def test_a_bomb_is_noticed_before_it_is_inflated(tmp_path: Path) -> None:
