@@ -6,9 +6,9 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-import typer
 import uvloop
 
+from ingest.service import IngestService
 from ingest.settings import DEFAULT_DATA_DIR, IngestSettings
 from ingest.sources.folder.holding import FolderInUse
 from ingest.spool import SpoolInUse
@@ -39,6 +39,16 @@ def run_or_fail(work: Coroutine[Any, Any, Answer]) -> Answer:
         fail(f"INGEST_TOPICS: {error}")
 
 
+def serve() -> None:
+    """Run the service until SIGTERM or Ctrl-C."""
+    run_or_fail(_serve(load_settings()))
+
+
+# Parts of the service hold events of the running loop, so they are made inside it.
+async def _serve(settings: IngestSettings) -> None:
+    await IngestService(settings).serve()
+
+
 def folder_or_default(given: Path | None, name: str) -> Path:
     """Return the folder that was given, else the one that the settings would name."""
     data = Path(os.environ.get("INGEST_DATA_DIR", DEFAULT_DATA_DIR))
@@ -51,4 +61,4 @@ def folder_or_default(given: Path | None, name: str) -> Path:
 def fail(message: str) -> NoReturn:
     """Say what is wrong in one line, and exit with code 2."""
     print(f"ingest: {message}", file=sys.stderr)
-    raise typer.Exit(2)
+    raise SystemExit(2)

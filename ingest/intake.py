@@ -65,7 +65,7 @@ class Intake:
         self._room = asyncio.Event()
         self._room.set()
         self._lingers = True
-        self._returned_s = time.monotonic()
+        self._returned_s = 0.0
         self.idle = asyncio.Event()
         self.idle.set()
 
@@ -106,7 +106,7 @@ class Intake:
 
         It is asked again when that batch is durable: how long that took says how long to wait.
         """
-        took_seconds = time.monotonic() - self._returned_s
+        took_seconds = time.monotonic() - self._returned_s if self._returned_s else 0.0
         await self._filled.wait()
         if not self._closed:
             await self._linger(took_seconds)

@@ -3,12 +3,12 @@
 import asyncio
 import gc
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-
-from aiohttp import web
+from importlib import import_module
 
 from ingest.intake import Intake
 from ingest.pipeline import Pipeline
@@ -23,8 +23,7 @@ from ingest.spooling import Spooling
 from ingest.store_writer import StoreWriter
 from ingest.tally import Tally, samples
 from telemetry import log
-from telemetry.health import Check
-from telemetry.healthserver import serve_health
+from telemetry.health import Check, listen
 from telemetry.latency import Latencies
 from telemetry.lineprotocol import format_line
 from telemetry.metrics import Sample, as_values
@@ -35,6 +34,7 @@ from telemetry.store.opening import open_store
 from telemetry.topics import OWN_SITE, TopicRouter, parse_templates
 
 _STORE_CHECK_SECONDS = 2.0
+_MOST_LOOKS, _LOOK_SECONDS = 50, 0.01  # whether the sources work, before pages are served
 _COLLECT_AFTER = (50_000, 20, 50)  # new objects, and collections of the youngest and the next
 _DEPENDENCIES = {"mqtt": "broker"}  # what /readyz calls what a way depends on
 _logger = log.get(__name__)
@@ -93,18 +93,14 @@ class IngestService:
 
     async def run(self) -> None:
         """Run until `stop`, then finish what was begun. Raises SpoolInUse."""
-        health = serve_health(
-            "ingest",
-            self.settings.http_host,
-            self.settings.http_port,
-            checks=self._checks(),
-            samples=self._samples,
-            routes={"/latency": self._latency_page},
-        )
-        async with health as port, self.working():
-            _logger.info("serving health and metrics", port=port)
-            await self._stopping.wait()
-            await self._finish()
+        # Held from the start, so that a port that is taken is known before anything is.
+        with listen(self.settings.http_host, self.settings.http_port) as listening:
+            async with self.working():
+                await self._connected()
+                async with await self._pages(listening) as port:
+                    _logger.info("serving health and metrics", port=port)
+                    await self._stopping.wait()
+                    await self._finish()
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
@@ -151,6 +147,21 @@ class IngestService:
             _logger.warning("stopped before all was written; the broker keeps it", readings=held)
         await asyncio.gather(*(source.disconnect() for source in self.sources))
 
+    async def _connected(self) -> None:
+        """Wait for a moment until the sources work: what waits for them comes first."""
+        for _ in range(_MOST_LOOKS):
+            if not any(source.problem for source in self.sources):
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _pages(self, listening: socket.socket) -> AbstractAsyncContextManager[int]:
+        # Imported here, and beside the readings: it takes longer than all else.
+        pages = await asyncio.to_thread(import_module, "ingest.pages")
+        served: AbstractAsyncContextManager[int] = pages.serve(
+            listening, self._checks(), self._samples, self._latencies
+        )
+        return served
+
     async def _mind_store(self) -> None:
         while True:
             await self._writer.check()
@@ -186,9 +197,6 @@ class IngestService:
             "spool": lambda: self.spooling.problem,
             "quarantine": lambda: self._quarantining.problem,
         }
-
-    async def _latency_page(self, _request: web.Request) -> web.Response:
-        return web.json_response(self._latencies.encode())
 
 
 def _problem(source: Source) -> str | None:

@@ -25,6 +25,7 @@ from sensors.uplink import Sender, Shared, Uplink
 from sensors.ways.kinds import WAYS
 from sensors.ways.opening import open_way
 from telemetry import log
+from telemetry.health import listen
 from telemetry.healthserver import serve_health
 from telemetry.metrics import Sample
 from telemetry.rarelog import RareLog
@@ -141,8 +142,7 @@ class FleetRun:
         try:
             async with serve_health(
                 "sensors",
-                settings.http_host,
-                settings.http_port,
+                listen(settings.http_host, settings.http_port),
                 checks={self._kind.peer: self._connected_word},
                 samples=self.samples,
             ) as port:

@@ -1,11 +1,12 @@
 """The small HTTP server that shows an asyncio service's health, readiness and metrics."""
 
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from telemetry import metrics
+from telemetry.exposition import CONTENT_TYPE, exposition
 from telemetry.health import Check, readiness
 from telemetry.metrics import Samples
 
@@ -15,14 +16,13 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 @asynccontextmanager
 async def serve_health(
     service: str,
-    host: str,
-    port: int,
+    listening: socket.socket,
     *,
     checks: Mapping[str, Check],
     samples: Samples,
     routes: Mapping[str, Handler] | None = None,
 ) -> AsyncIterator[int]:
-    """Serve /healthz, /readyz, /metrics and more GET `routes`; yield the port (0: a free one)."""
+    """Serve /healthz, /readyz, /metrics and more GET `routes`; yield the port."""
 
     async def healthz(_request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
@@ -32,8 +32,8 @@ async def serve_health(
         return web.json_response({"ready": ready, "checks": words}, status=200 if ready else 503)
 
     async def metrics_page(_request: web.Request) -> web.Response:
-        body = metrics.exposition(service, samples)
-        return web.Response(body=body, headers={"Content-Type": metrics.CONTENT_TYPE})
+        body = exposition(service, samples)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
     application = web.Application()
     handlers = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics_page, **(routes or {})}
@@ -41,8 +41,7 @@ async def serve_health(
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
-        await site.start()
+        await web.SockSite(runner, listening).start()
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()

@@ -3,9 +3,17 @@
 import logging
 import sys
 
-import structlog
+# Where it finds rich, structlog draws tracebacks with it, and takes longer to import it than a
+# service takes for all else: no service needs that.
+_rich = sys.modules.get("rich")
+if _rich is None:
+    sys.modules["rich"] = None  # type: ignore[assignment]
+import structlog  # noqa: E402
 
-from telemetry.settings import Settings
+if _rich is None:
+    del sys.modules["rich"]
+
+from telemetry.settings import Settings  # noqa: E402
 
 # Each says at INFO what matters to itself, watchfiles a line for each file.
 _TALKATIVE = ("gmqtt", "aiohttp", "urllib3", "watchfiles")

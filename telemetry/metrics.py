@@ -3,15 +3,10 @@
 Hot paths count in plain integers; a service turns them into samples only when somebody asks.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from msgspec import Struct
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Sample(Struct, frozen=True):
@@ -45,29 +40,6 @@ class Sample(Struct, frozen=True):
 Samples = Callable[[], Iterable[Sample]]
 
 
-def exposition(service: str, samples: Samples) -> bytes:
-    """Return the samples in Prometheus' text format."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(service, samples))
-    return generate_latest(registry)
-
-
 def as_values(samples: Iterable[Sample]) -> dict[str, float | bool | str]:
     """Return the samples as the values of one reading."""
     return {sample.field: float(sample.value) for sample in samples}
-
-
-class _Collector(Collector):
-    def __init__(self, service: str, samples: Samples) -> None:
-        self._service = service
-        self._samples = samples
-
-    def collect(self) -> Iterator[Metric]:
-        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
-        for sample in self._samples():
-            if sample.name not in families:
-                family = CounterMetricFamily if sample.kind == "counter" else GaugeMetricFamily
-                name = f"denyut_{self._service}_{sample.name}"
-                families[sample.name] = family(name, sample.help, labels=list(sample.labels))
-            families[sample.name].add_metric(list(sample.labels.values()), sample.value)
-        yield from families.values()

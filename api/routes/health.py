@@ -9,7 +9,7 @@ from api.answers import json_response
 from api.figures import SERVICE
 from api.openapi.declaration import TEXT, declares
 from api.room import room
-from telemetry import metrics
+from telemetry.exposition import CONTENT_TYPE, exposition
 from telemetry.health import readiness
 
 blueprint = Blueprint("health", __name__)
@@ -57,5 +57,5 @@ def readyz() -> Response:
 @declares("The API's own figures, for Prometheus", answers={200: {TEXT: str}}, scope=None)
 def metrics_page() -> Response:
     """Give the API's own figures in Prometheus' text format."""
-    body = metrics.exposition(SERVICE, room().samples)
-    return Response(body, content_type=metrics.CONTENT_TYPE)
+    body = exposition(SERVICE, room().samples)
+    return Response(body, content_type=CONTENT_TYPE)

@@ -1,12 +1,11 @@
 """Which sources an ingest has: those that its settings switch on."""
 
+from collections.abc import Iterator
+
 from ingest.intake import Intake
 from ingest.settings import IngestSettings
 from ingest.sources import Source
-from ingest.sources.folder.source import FolderSource
-from ingest.sources.http.opening import open_http_source
 from ingest.sources.mqtt.source import MqttSource
-from ingest.sources.socket_opening import open_socket_sources
 from ingest.tally import Tally
 from telemetry.settings import Secret, SettingError
 from telemetry.topics import TopicRouter
@@ -27,17 +26,31 @@ def open_sources(
     sources: list[Source] = []
     if settings.mqtt:
         sources.append(MqttSource(settings, router, intake, tally, leaving=leaving))
-    if settings.folder and not leaving:
-        sources.append(FolderSource(settings, intake, tally))
     if not leaving:
-        sources += open_socket_sources(settings, intake, tally)
-    if settings.database_url is not None and not leaving:
-        sources.append(_open_database(settings, settings.database_url, intake, tally))
-    if settings.intake_listen and not leaving:
-        sources.append(open_http_source(settings, intake, tally))
+        sources += _open_others(settings, intake, tally)
     if not sources and not leaving:
         raise SettingError("INGEST_MQTT=false: and no other way in is switched on")
     return sources
+
+
+def _open_others(settings: IngestSettings, intake: Intake, tally: Tally) -> Iterator[Source]:
+    # Each is imported where it is wanted: a start takes as long as what it imports.
+    if settings.folder:
+        from ingest.sources.folder.source import FolderSource
+
+        yield FolderSource(settings, intake, tally)
+    if any(
+        (settings.tcp_listen, settings.unix_socket, settings.udp_listen, settings.unixgram_socket)
+    ):
+        from ingest.sources.socket_opening import open_socket_sources
+
+        yield from open_socket_sources(settings, intake, tally)
+    if settings.database_url is not None:
+        yield _open_database(settings, settings.database_url, intake, tally)
+    if settings.intake_listen:
+        from ingest.sources.http.opening import open_http_source
+
+        yield open_http_source(settings, intake, tally)
 
 
 def _open_database(settings: IngestSettings, url: Secret, intake: Intake, tally: Tally) -> Source:

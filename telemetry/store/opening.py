@@ -28,7 +28,7 @@ def _open_influxdb(settings: StoreSettings, *, read_only: bool) -> Store:
     if settings.store_token is None:
         needed = f"{settings.prefix}_STORE_TOKEN_FILE"
         raise SettingError(f"{needed} is not set: {settings.store_url} asks for a token")
-    # Imported here: the client costs 38 MB, which a service on SQLite need not hold.
+    # Imported here: a service on SQLite needs no HTTP.
     from telemetry.store.influxdb import InfluxStore
     from telemetry.store.influxdb.session import Place
 

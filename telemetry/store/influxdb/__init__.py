@@ -59,7 +59,7 @@ class InfluxStore:
     ) -> None:
         self.place = place
         self._read_only = read_only
-        self._session = InfluxSession(place, token, timeout_seconds)
+        self._session = InfluxSession(place, token, timeout_seconds, write_only=not read_only)
         self._catalogue = Catalogue(
             lambda bucket, statement: self._rows(Question(statement, {}), bucket=bucket)
         )

@@ -1,7 +1,8 @@
 """Counts and the samples made of them."""
 
 from sensors.counters import Counters, Lateness
-from telemetry.metrics import as_values, exposition
+from telemetry.exposition import exposition
+from telemetry.metrics import as_values
 
 
 def test_lateness_percentiles_are_those_of_the_recorded_values() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from stack.ports import reserve_port
 from telemetry import healthcheck
+from telemetry.health import listen
 from telemetry.healthserver import serve_health
 
 
@@ -44,7 +45,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Checked]:
 async def _serving(checked: Checked) -> AsyncIterator[Checked]:
     checks = {"store": lambda: checked.lacks}
     async with serve_health(
-        "ingest", "127.0.0.1", checked.port, checks=checks, samples=list
+        "ingest", listen("127.0.0.1", checked.port), checks=checks, samples=list
     ) as checked.port:
         yield checked
 

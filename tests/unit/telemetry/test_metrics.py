@@ -1,6 +1,7 @@
 """One list of samples, two forms: /metrics, and the values of the service's own reading."""
 
-from telemetry.metrics import Sample, as_values, exposition
+from telemetry.exposition import exposition
+from telemetry.metrics import Sample, as_values
 
 SAMPLES = [
     Sample("received_readings", 17, "Readings received.", {"qos": "1"}),
