@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from telemetry.lineprotocol import parse_readings
 from telemetry.reading import Reading
 from telemetry.store import Refused
 from telemetry.store.sqlite import SQLiteStore
@@ -42,6 +43,9 @@ class FailingStore(SQLiteStore):
             return [Refused(n, "refused on command") for n in refused]
         finally:
             self._leave()
+
+    def write_lines(self, lines: Sequence[bytes]) -> list[Refused]:
+        return self.write(parse_readings(b"\n".join([*lines, b""]).decode()))
 
     def check(self) -> None:
         self.checks += 1

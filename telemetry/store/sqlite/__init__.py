@@ -6,9 +6,10 @@ the write-ahead log is synced to the disk.
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -43,10 +44,16 @@ from telemetry.store.paging import (
     rows_at_once,
 )
 from telemetry.store.sqlite import questions
+from telemetry.store.sqlite.plain_lines import Types, read_plain
 
 _STEPS_BETWEEN_LOOKS = 10_000  # of SQLite's virtual machine: less than a millisecond
 
 _FIELD_TYPES: dict[type, FieldType] = {float: "number", int: "number", bool: "boolean", str: "text"}
+
+_NewRow = tuple[int, int, int | None, int | None, str]
+"""Series, time, boot, number and values, as JSON."""
+
+Given = TypeVar("Given", Reading, bytes)
 
 _decode_fields = msgspec.json.Decoder(dict[str, float | bool | str]).decode
 
@@ -63,36 +70,15 @@ class SQLiteStore:
         self._read_only = read_only
         self._timeout_seconds = timeout_seconds
         self._idle: list[sqlite3.Connection] = []
-        self._series: dict[tuple[str, str, str], int] = {}
-        self._fields: set[tuple[str, str, type]] = set()
+        self._forget()
 
     def write(self, readings: Sequence[Reading]) -> list[Refused]:
         """Store the readings in one transaction; SQLite refuses none that its types allow."""
-        refused = [
-            Refused(index, f"time {reading.time_ms} is not a 64-bit number")
-            for index, reading in enumerate(readings)
-            if not 0 <= reading.time_ms <= MAX_INT64
-        ]
-        outside = {one.index for one in refused}
-        kept = [reading for index, reading in enumerate(readings) if index not in outside]
-        with self._cursor() as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
-            try:
-                rows = [self._row(cursor, reading) for reading in kept]
-                cursor.executemany(questions.INSERT, rows)
-                cursor.execute("COMMIT")
-            except BaseException:
-                # They may name what the rollback takes back.
-                self._series.clear()
-                self._fields.clear()
-                if cursor.connection.in_transaction:
-                    cursor.execute("ROLLBACK")
-                raise
-        return refused
+        return self._insert(self._row, readings)
 
     def write_lines(self, lines: Sequence[bytes]) -> list[Refused]:
         """Store the readings of lines in one transaction."""
-        return self.write(parse_readings(b"\n".join([*lines, b""]).decode()))
+        return self._insert(self._row_of_line, lines)
 
     def check(self) -> None:
         """Raise StoreError unless the file can be read."""
@@ -211,9 +197,56 @@ class SQLiteStore:
         while self._idle:
             self._idle.pop().close()
 
-    def _row(self, cursor: sqlite3.Cursor, reading: Reading) -> tuple[int | str | None, ...]:
+    def _insert(
+        self, row_of: Callable[[sqlite3.Cursor, Given], _NewRow], given: Sequence[Given]
+    ) -> list[Refused]:
+        with self._cursor() as cursor:
+            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                rows = [row_of(cursor, one) for one in given]
+                refused = [
+                    Refused(index, f"time {row[1]} is not a 64-bit number")
+                    for index, row in enumerate(rows)
+                    if not 0 <= row[1] <= MAX_INT64
+                ]
+                for one in reversed(refused):
+                    del rows[one.index]
+                cursor.executemany(questions.INSERT, rows)
+                cursor.execute("COMMIT")
+            except BaseException:
+                self._forget()  # they may name what the rollback takes back
+                if cursor.connection.in_transaction:
+                    cursor.execute("ROLLBACK")
+                raise
+        return refused
+
+    def _forget(self) -> None:
+        """Forget which series and fields the file has."""
+        self._series: dict[tuple[str, str, str], int] = {}
+        self._fields: set[tuple[str, str, type]] = set()
+        self._heads: dict[str, tuple[int, str]] = {}  # series and measurement, by a line's head
+        self._types: set[tuple[str, Types]] = set()
+
+    def _row_of_line(self, cursor: sqlite3.Cursor, line: bytes) -> _NewRow:
+        text = line.decode()
+        plain = read_plain(text)
+        known = self._heads.get(plain.head) if plain is not None else None
+        if plain is None or known is None:
+            (reading,) = parse_readings(f"{text}\n")
+            row = self._row(cursor, reading)
+            if plain is not None:
+                self._heads[plain.head] = row[0], reading.measurement
+            return row
+        series_id, measurement = known
+        if (measurement, plain.types) not in self._types:
+            self._note_fields(cursor, measurement, plain.types)
+            self._types.add((measurement, plain.types))
+        return series_id, plain.time_ms, plain.boot_ms, plain.seq, plain.fields
+
+    def _row(self, cursor: sqlite3.Cursor, reading: Reading) -> _NewRow:
         series_id = self._series_id(cursor, (reading.site, reading.device, reading.measurement))
-        self._note_fields(cursor, reading)
+        types = ((name, value.__class__) for name, value in reading.values.items())
+        self._note_fields(cursor, reading.measurement, types)
         fields = msgspec.json.encode(reading.values).decode()
         return series_id, reading.time_ms, reading.boot_ms, reading.seq, fields
 
@@ -231,12 +264,13 @@ class SQLiteStore:
             known = self._series[key] = int(cursor.fetchone()[0])
         return known
 
-    def _note_fields(self, cursor: sqlite3.Cursor, reading: Reading) -> None:
-        for name, value in reading.values.items():
-            field = (reading.measurement, name, value.__class__)
+    def _note_fields(
+        self, cursor: sqlite3.Cursor, measurement: str, types: Iterable[tuple[str, type]]
+    ) -> None:
+        for name, kind in types:
+            field = (measurement, name, kind)
             if field not in self._fields:
-                kind = _FIELD_TYPES[value.__class__]
-                cursor.execute(questions.NEW_FIELD, (reading.measurement, name, kind))
+                cursor.execute(questions.NEW_FIELD, (measurement, name, _FIELD_TYPES[kind]))
                 self._fields.add(field)
 
     def _selected(self, selection: Selection, limit: int, *, descending: bool) -> list[tuple]:  # type: ignore[type-arg]

@@ -1,0 +1,95 @@
+"""Lines on the short way into SQLite say the same as on the long one."""
+
+from tempfile import TemporaryDirectory
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from telemetry.lineprotocol import format_line
+from telemetry.reading import Reading
+from telemetry.store import Selection
+from telemetry.store.sqlite import SQLiteStore
+from telemetry.store.sqlite.plain_lines import PlainLine, read_plain
+from tests.strategies import readings
+
+
+@given(readings())
+def test_a_plain_line_says_what_its_reading_does_and_what_is_not_plain_is_left(
+    reading: Reading,
+) -> None:
+    line = format_line(reading)
+    plain = read_plain(line)
+
+    has_text = any(isinstance(value, str) for value in reading.values.values())
+    assert (plain is None) == has_text
+    if plain is not None:
+        assert line.startswith(f"{plain.head} ")
+        assert (plain.time_ms, plain.boot_ms, plain.seq) == (
+            reading.time_ms,
+            reading.boot_ms,
+            reading.seq,
+        )
+        values = msgspec.json.decode(plain.fields)
+        assert values == reading.values
+        assert dict(plain.types) == {name: type(value) for name, value in reading.values.items()}
+        assert {name: type(value) for name, value in values.items()} == dict(plain.types)
+
+
+@pytest.mark.parametrize(
+    ("fields", "values"),
+    [
+        ("a=21", '{"a":21.0}'),
+        ("a=-0", '{"a":-0.0}'),
+        ("a=1e-07,b=1.5e+16", '{"a":1e-07,"b":1.5e+16}'),
+        ("on=true,a=0.5", '{"on":true,"a":0.5}'),
+    ],
+)
+def test_a_number_is_a_float_however_it_is_written(fields: str, values: str) -> None:
+    plain = read_plain(f"m,device=d,site=s {fields},seq=7i 5")
+
+    assert plain is not None
+    assert plain.fields == values
+    assert (plain.boot_ms, plain.seq) == (None, 7)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "m,device=d,site=s a=1.0",
+        "m,device=d,site=s a=1i 5",
+        "m,device=d,site=s a 5",
+        "m,device=d,site=s a=,b=1 5",
+        "m,device=d,site=s a=1.0,seq=7 5",
+        "m,device=d,site=s seq=7i,a=1.0 5",
+        'm,device=d,site=s a="x" 5',
+        "m,device=d\\ e,site=s a=1.0 5",
+        "m,device=d,site=s a=nothing 5",
+    ],
+)
+def test_what_is_not_plain_is_read_the_long_way(line: str) -> None:
+    assert read_plain(line) is None
+
+
+@given(st.lists(readings(), min_size=1, max_size=8))
+def test_lines_and_readings_come_to_the_same_in_the_store(given_readings: list[Reading]) -> None:
+    lines = [format_line(one).encode() for one in given_readings]
+    everything = Selection(start_ms=0, stop_ms=2**62)
+    found = []
+    with TemporaryDirectory() as folder:
+        for name, write in (("a", SQLiteStore.write), ("b", SQLiteStore.write_lines)):
+            store = SQLiteStore(f"{folder}/{name}")
+            for _round in range(2):  # what a store remembers of the first one changes nothing
+                write(store, lines if name == "b" else given_readings)  # type: ignore[arg-type]
+            stored = list(store.readings(everything, limit=100))
+            found.append((stored, store.fields(), store.series()))
+            store.close()
+
+    assert found[0] == found[1]
+
+
+def test_a_plain_line_is_a_named_tuple_of_what_a_row_needs() -> None:
+    line = "m,device=d,site=s a=1.5,boot=3i,seq=4i 5"
+    assert read_plain(line) == PlainLine("m,device=d,site=s", 5, 3, 4, '{"a":1.5}', (("a", float),))
