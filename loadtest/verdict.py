@@ -37,7 +37,7 @@ def _print(console: Console, judged: list[Judged], measured: Measured) -> None:
     console.print(_objectives(judged))
     missed = sum(not one.met for one in judged)
     word = "1 objective was missed" if missed == 1 else f"{missed} objectives were missed"
-    console.print(word if missed else "every objective was met")
+    console.print(word if missed else "every objective was met", highlight=False)
 
 
 def _operations(measured: Measured) -> Table:
