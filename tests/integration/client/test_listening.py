@@ -121,8 +121,11 @@ def answering(device: MqttClient, answer: bytes) -> None:
         properties.CorrelationData = asked.CorrelationData
         client.publish(asked.ResponseTopic, answer, qos=1, properties=properties)
 
+    subscribed = threading.Event()
     device.on_message = on_message
+    device.on_subscribe = lambda *_: subscribed.set()
     device.subscribe("command/hall/d1/#", qos=1)
+    assert subscribed.wait(10)
 
 
 def test_a_command_returns_what_the_device_answers(client: Client, device: MqttClient) -> None:

@@ -206,7 +206,8 @@ async def test_a_body_that_trickles_in_is_given_up(tmp_path: Path) -> None:
         intake.connection() as (reader, writer),
     ):
         writer.write(intake.head("Content-Length: 1000"))
-        heard = asyncio.create_task(reader.read())
+        # Not to its end: what is written into a closed connection may reset it.
+        heard = asyncio.create_task(reader.readline())
         while not heard.done():
             writer.write(b" ")
             await asyncio.sleep(0.02)
@@ -225,7 +226,8 @@ async def test_heads_that_trickle_in_are_given_up(tmp_path: Path) -> None:
             writer.write(b"x")
             await asyncio.sleep(0.02)
 
-        assert heard.result() == b""
+        # What is written into a closed connection may reset it.
+        assert isinstance(heard.exception(), ConnectionResetError) or heard.result() == b""
 
 
 async def test_connections_that_ask_nothing_do_not_keep_others_out(tmp_path: Path) -> None:

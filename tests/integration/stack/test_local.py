@@ -202,7 +202,7 @@ def test_a_service_that_never_becomes_ready_is_shown_with_its_answer(local: Loca
 
 def test_a_service_needs_a_broker_first(local: LocalStack) -> None:
     with pytest.raises(StackError, match="start a broker first"):
-        local.start_ingest()
+        local.start_api()
 
 
 def test_a_part_that_died_is_noticed(local: LocalStack) -> None:

@@ -189,8 +189,9 @@ def test_an_empty_bucket_is_rolled_up_without_an_error(downsampled: Downsampled)
 def test_the_tasks_that_influxdb_runs_make_minutes_and_hours(
     downsampled: Downsampled, influxdb: LocalStack
 ) -> None:
-    # An hour old, to the minute: so they belong to an hour that is over.
-    over_ms = NOW_MS - NOW_MS % MINUTE_MS - HOUR_MS
+    # An hour old, to the minute, of now: the tasks look back for ten minutes more than that.
+    now_ms = time.time_ns() // 1_000_000
+    over_ms = now_ms - now_ms % MINUTE_MS - HOUR_MS
     downsampled.store.write([reading(over_ms + n, {"a": a}) for n, a in enumerate((2.0, 4.0))])
     bucket = downsampled.plan.bucket
 
