@@ -64,8 +64,9 @@ class LineSender:
         return [one for answer in self.answers for one in answer.get("quarantined", [])]
 
     def send(self, lines: Iterable[bytes]) -> None:
-        """Send lines; their ends are added."""
-        self.writer.write(b"".join(line + b"\n" for line in lines))
+        """Send lines; their ends are added. Where the connection is over, nothing is sent."""
+        if not self.writer.is_closing():
+            self.writer.write(b"".join(line + b"\n" for line in lines))
 
     async def _listen(self) -> None:
         with suppress(OSError):

@@ -10,9 +10,10 @@ from pathlib import Path
 from ingest.intake import Intake
 from ingest.settings import IngestSettings
 from ingest.sources import Source
+from ingest.sources.counts import StreamWay
 from ingest.sources.datagrams import DatagramSource, Network
 from ingest.sources.keys import SenderKeys
-from ingest.sources.listening import NetworkPlace, SocketFile
+from ingest.sources.listening import NetworkPlace, Place, SocketFile
 from ingest.sources.stream_connection import Limits
 from ingest.sources.streams import Door, StreamSource
 from ingest.tally import Tally
@@ -47,16 +48,32 @@ def _tcp(settings: IngestSettings, intake: Intake, tally: Tally) -> StreamSource
         keys=SenderKeys(Path(settings.keys_file)),
     )
     place = NetworkPlace.parse("INGEST_TCP_LISTEN", settings.tcp_listen, socket.SOCK_STREAM)
-    return StreamSource(
-        "tcp", place, door, _limits(settings), intake, tally, unfinished_bytes=settings.held_bytes
-    )
+    return _stream("tcp", place, door, settings, intake, tally)
 
 
 def _unix(settings: IngestSettings, intake: Intake, tally: Tally) -> StreamSource:
     door = Door(connections=_connections(settings), users=allowed_users(settings.unix_allow_users))
     place = SocketFile("INGEST_UNIX_SOCKET", settings.unix_socket, socket.SOCK_STREAM)
+    return _stream("unix", place, door, settings, intake, tally)
+
+
+def _stream(
+    way: StreamWay,
+    place: Place,
+    door: Door,
+    settings: IngestSettings,
+    intake: Intake,
+    tally: Tally,
+) -> StreamSource:
     return StreamSource(
-        "unix", place, door, _limits(settings), intake, tally, unfinished_bytes=settings.held_bytes
+        way,
+        place,
+        door,
+        _limits(settings),
+        intake,
+        tally,
+        unfinished_bytes=settings.held_bytes,
+        backlog_bytes=settings.held_bytes,
     )
 
 

@@ -19,6 +19,7 @@ from ingest.sources.lines import LineSplitter, Trouble
 
 _KEY_LINE_BYTES = 4_096
 _LINES_A_TURN = 500  # of the event loop: thousands of tiny lines may come at once
+_LINE_COST_BYTES = 50  # of a line that waits, beside its own
 _DRAIN_SECONDS = 30.0  # how long the end of a connection waits for its last answers
 _LINGER_SECONDS = 2.0  # how long a sender may take to hear that it is the end
 _LINGER_BYTES = 4_000_000  # and how much it may send meanwhile
@@ -61,6 +62,9 @@ class Receiver(Protocol):
     def note_unfinished(self, more_bytes: int) -> None:
         """Note that so much more, or less, of unfinished lines is kept."""
 
+    def note_backlog(self, more_bytes: int) -> None:
+        """Note that so much more, or less, of lines is kept that there was no room for."""
+
     def note_answered(self, answered: int) -> None:
         """Note that so many lines were answered."""
 
@@ -87,7 +91,7 @@ class StreamConnection(asyncio.Protocol):
         self._backlog: deque[bytes] = deque()
         self._receipts = Receipts[Receipt](self._answer)
         self._durable = 0
-        self._unfinished_bytes = 0
+        self._unfinished_bytes = self._backlog_bytes = 0
         self._discarded_bytes = 0
         self._is_held = self._is_done = self._is_taking = False
         self._is_reading = True
@@ -110,6 +114,9 @@ class StreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
+        if not self._is_reading:
+            # Once more: uvloop begins to read behind `connection_made`, whatever was said there.
+            self._transport.pause_reading()
         if self._ending_since_s is not None or self._parted_s is not None:
             self._discard(len(data))
             return
@@ -119,6 +126,7 @@ class StreamConnection(asyncio.Protocol):
         found = self._splitter.feed(data)
         self._note_unfinished(began_anew=bool(found))
         self._backlog.extend(found)
+        self._note_backlog(sum(map(len, found)) + _LINE_COST_BYTES * len(found))
         if self._splitter.trouble is not None and self._ending_since_s is None:
             self._end("framing")
         self._take()
@@ -142,6 +150,7 @@ class StreamConnection(asyncio.Protocol):
         """Forget the sender; what was taken is stored all the same."""
         self._receipts.forget()
         self._backlog.clear()
+        self._note_backlog(-self._backlog_bytes)
         self._receiver.note_unfinished(-self._unfinished_bytes)
         self._unfinished_bytes = 0
         self.line_since_s = None
@@ -161,6 +170,10 @@ class StreamConnection(asyncio.Protocol):
     def go_on(self) -> None:
         """Hand on the lines that are here, and be read again when none is left."""
         self._is_held = False
+        self._take()
+
+    def hand_on(self) -> None:
+        """Hand on some of the lines that are here; being held does not end with that."""
         self._take()
 
     def fail(self, reason: EndReason, trouble: Trouble) -> None:
@@ -235,12 +248,16 @@ class StreamConnection(asyncio.Protocol):
         receiver, receipts, backlog = self._receiver, self._receipts, self._backlog
         grant, arrival_ms = self._grant, time.time_ns() // 1_000_000
         may_owe = self._limits.unanswered_lines - len(receipts)
+        taken_bytes = 0
         for _ in range(min(len(backlog), may_owe, _LINES_A_TURN)):
             if not receiver.has_room():
                 receiver.hold()
                 break
-            receiver.accept(backlog.popleft(), receipts.owe(Receipt()), grant, arrival_ms)
+            line = backlog.popleft()
+            taken_bytes += len(line) + _LINE_COST_BYTES
+            receiver.accept(line, receipts.owe(Receipt()), grant, arrival_ms)
             self.served_ms = arrival_ms
+        self._note_backlog(-taken_bytes)
         receipts.release()
         self._mind_reading()
         if self.has_more and not self._is_held and not self._is_taking:
@@ -301,11 +318,13 @@ class StreamConnection(asyncio.Protocol):
     def _part(self) -> None:
         """Say the last word, and close when it was heard: a reset could overtake it."""
         self._parted_s = time.monotonic()
+        if self._transport.is_closing():
+            return
         if self._splitter.trouble is not None:
             self._transport.write(lines.error(self._splitter.trouble))
         if self._is_done or not self._transport.can_write_eof():
             self._transport.close()
-        elif not self._transport.is_closing():
+        else:
             self._transport.write_eof()
             if not self._is_reading:
                 self._read(True)
@@ -314,6 +333,11 @@ class StreamConnection(asyncio.Protocol):
         self._discarded_bytes += came_bytes
         if self._discarded_bytes > _LINGER_BYTES:
             self._transport.abort()
+
+    def _note_backlog(self, more_bytes: int) -> None:
+        if more_bytes:
+            self._backlog_bytes += more_bytes
+            self._receiver.note_backlog(more_bytes)
 
     def _note_unfinished(self, *, began_anew: bool) -> None:
         kept = self._splitter.unfinished_bytes

@@ -1,7 +1,8 @@
 """The ways in by TCP and by Unix socket: a listening socket, and the connections made there.
 
 All connections share the intake's room. When it is gone nobody is read, and when it is back they
-are read again, those first who have waited the longest.
+are read again, those first who have waited the longest. What was read already and had no room waits
+here, in bytes that have a bound for all together: past it, it goes first.
 """
 
 import asyncio
@@ -30,7 +31,8 @@ from telemetry import log
 from telemetry.rarelog import RareLog
 
 _LOOK_SECONDS = 0.5
-_ACCEPTED_AT_ONCE = 64
+_ACCEPTED_AT_ONCE = 16  # who is on the way in cannot be held
+_CAUGHT_UP_SHARE = 0.5  # of what may wait here, below which more is read
 _TURNS_OF_THE_LOOP = 2  # after which a socket that was just watched again has been read
 _NO_FILES_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _REST_SECONDS = 0.5  # until files may be left again
@@ -63,6 +65,7 @@ class StreamSource:
         tally: Tally,
         *,
         unfinished_bytes: int,
+        backlog_bytes: int,
     ) -> None:
         self.way: StreamWay = way
         self._door = door
@@ -74,9 +77,15 @@ class StreamSource:
         self._arriving: set[asyncio.Task[None]] = set()
         self._connections: set[StreamConnection] = set()
         self._is_held = asyncio.Event()
+        self._is_open = asyncio.Event()
+        self._is_open.set()
         self._is_pausing = False
         self.unfinished_bytes = 0
         self._most_unfinished_bytes = unfinished_bytes
+        self.backlog_bytes = 0
+        self._most_backlog_bytes = backlog_bytes
+        self._is_behind = False
+        self._moved = asyncio.Event()
         self._log = RareLog(log.get(__name__))
 
     @property
@@ -127,6 +136,7 @@ class StreamSource:
 
     def hold(self) -> None:
         """Read nobody until there is room; of the Receiver protocol."""
+        self._is_open.clear()
         if not self._is_held.is_set():
             self._is_held.set()
             for connection in self._connections:
@@ -136,13 +146,14 @@ class StreamSource:
         """Count a new connection in; of the Receiver protocol."""
         self._connections.add(connection)
         self._counts.connections[self.way] = len(self._connections)
-        if self._is_held.is_set():
+        if not self._is_open.is_set():
             connection.hold()
 
     def leave(self, connection: StreamConnection) -> None:
         """Count a connection out; of the Receiver protocol."""
         self._connections.discard(connection)
         self._counts.connections[self.way] = len(self._connections)
+        self._moved.set()
 
     def note_unfinished(self, more_bytes: int) -> None:
         """Let the oldest unfinished line go where all together are too much; of the Receiver's."""
@@ -152,9 +163,19 @@ class StreamSource:
             oldest = min(begun, key=lambda one: one.line_since_s or 0.0)
             oldest.fail("memory", Trouble("too much of unfinished lines is held"))
 
+    def note_backlog(self, more_bytes: int) -> None:
+        """Let nobody be read where too much is here already; of the Receiver protocol."""
+        self.backlog_bytes += more_bytes
+        if self.backlog_bytes > self._most_backlog_bytes:
+            self._is_behind = True
+            self.hold()
+        elif self.backlog_bytes < self._most_backlog_bytes * _CAUGHT_UP_SHARE:
+            self._is_behind = False
+
     def note_answered(self, answered: int) -> None:
         """Count answered lines; of the Receiver protocol."""
         self._tally.acknowledged_messages += answered
+        self._moved.set()
 
     def note_ended(self, reason: EndReason) -> None:
         """Count a connection that has to end; of the Receiver protocol."""
@@ -201,6 +222,9 @@ class StreamSource:
         connection = StreamConnection(self, self._limits, self._door.keys)
         tls = self._door.tls
         try:
+            # Who is let in is read, on uvloop, before it can be held.
+            while not self._is_open.is_set():
+                await self._is_open.wait()
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: connection,
                 peer,
@@ -210,6 +234,9 @@ class StreamSource:
         except (OSError, TimeoutError):
             peer.close()
             self.note_ended("tls")
+        except asyncio.CancelledError:
+            peer.close()
+            raise
 
     async def _mind_room(self) -> None:
         while True:
@@ -218,7 +245,22 @@ class StreamSource:
             if self._is_pausing:
                 return
             self._is_held.clear()
-            await self._let_take_turns()
+            await self._catch_up()
+            if not self._is_held.is_set():
+                self._is_open.set()
+                await self._let_take_turns()
+
+    async def _catch_up(self) -> None:
+        """Read nobody until less is left of what was read already."""
+        while self._is_behind and not self._is_held.is_set():
+            self._moved.clear()
+            waiting = [one for one in self._connections if one.has_more]
+            for connection in sorted(waiting, key=lambda one: one.served_ms):
+                if self._is_behind and not self._is_held.is_set():
+                    connection.hand_on()
+                    await asyncio.sleep(0)
+            if not waiting:  # each has as much unanswered as it may
+                await self._moved.wait()
 
     async def _let_take_turns(self) -> None:
         """Let each go on, as far as the room lasts, and those first who have waited the longest.

@@ -2,12 +2,13 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 import pytest
+import uvloop
 
 from ingest.quarantine import Quarantine, QuarantineRecord
 from ingest.service import IngestService
@@ -103,3 +104,8 @@ async def _running(service: IngestService) -> AsyncIterator[IngestService]:
     service.stop()
     async with asyncio.timeout(15):
         await task
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run the tests on the loop of a real ingest, which reads connections in its own manner."""
+    return {"uvloop": uvloop.new_event_loop}

@@ -96,6 +96,7 @@ async def streaming(
     users: frozenset[int] | None = None,
     tls: ssl.SSLContext | None = None,
     unfinished_bytes: int = 10_000_000,
+    backlog_bytes: int = 10_000_000,
     limits: dict[str, Any] | None = None,
     **settings: object,
 ) -> AsyncIterator[Streams]:
@@ -116,7 +117,14 @@ async def streaming(
         }
     )
     source = StreamSource(
-        way, place, door, borne, parts.intake, parts.tally, unfinished_bytes=unfinished_bytes
+        way,
+        place,
+        door,
+        borne,
+        parts.intake,
+        parts.tally,
+        unfinished_bytes=unfinished_bytes,
+        backlog_bytes=backlog_bytes,
     )
     async with parts.working():
         tasks = [asyncio.create_task(part, name=name) for name, part in source.parts().items()]

@@ -4,7 +4,7 @@ import asyncio
 import os
 import resource
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import cast
@@ -12,6 +12,7 @@ from typing import cast
 import pytest
 
 from ingest.sources.counts import StreamWay
+from telemetry.store import StoreUnavailable
 from tests.eventually import eventually_async
 from tests.integration.ingest.streams import Streams, line, streaming
 from tests.line_sender import LineSender
@@ -177,6 +178,45 @@ async def test_one_connection_too_many_is_told_so(way: StreamWay, tmp_path: Path
         async with streams.sender() as sender:
             sender.send([line(2)])
             await eventually_async(lambda: sender.durable == 1)
+
+
+async def test_what_waits_of_many_senders_is_bounded_and_each_is_read_in_the_end(
+    tmp_path: Path,
+) -> None:
+    lines, kept_bytes = 2_000, 200_000
+    sent_bytes = lines * 52
+    settings = {"held_readings": 1_000, "backlog_bytes": kept_bytes}
+    async with streaming("unix", tmp_path, **settings) as streams, AsyncExitStack() as stack:
+        senders = [await stack.enter_async_context(streams.sender()) for _ in range(20)]
+        poured = [asyncio.create_task(pour(one, b"x\n" * lines, 1)) for one in senders]
+        most = 0
+        while any(sender.durable < lines for sender in senders):
+            most = max(most, streams.source.backlog_bytes)
+            await asyncio.sleep(0)
+
+        assert sent_bytes < most <= kept_bytes + sent_bytes
+        assert streams.source.backlog_bytes == 0
+        await asyncio.gather(*poured)
+
+
+@both_ways
+async def test_who_comes_while_there_is_no_room_is_not_read(way: StreamWay, tmp_path: Path) -> None:
+    settings = {"held_readings": 100, "spool_after_ms": 3_600_000}
+    async with streaming(way, tmp_path, **settings) as streams, streams.sender() as first:
+        streams.parts.store.failure = StoreUnavailable("away")
+        first.send(line(seq) for seq in range(200))
+        await eventually_async(lambda: not streams.parts.intake.has_room())
+
+        async with streams.sender() as late:
+            many = b"\n".join(line(seq, "node-2") for seq in range(50_000)) + b"\n"
+            late.writer.write(many)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(late.writer.drain(), 0.5)
+            assert streams.source.backlog_bytes < len(many) / 10
+
+            streams.parts.store.failure = None
+            await eventually_async(lambda: late.durable > 1_000)
+        await eventually_async(lambda: first.durable == 200)
 
 
 async def test_of_many_unfinished_lines_the_oldest_goes(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ class Desk:
         self.rejected: dict[bytes, list[Rejected]] = {}
         self.room = 10**9
         self.holds = 0
-        self.unfinished_bytes = self.answered = 0
+        self.unfinished_bytes = self.backlog_bytes = self.answered = 0
         self.ended: list[str] = []
         self.here: set[StreamConnection] = set()
 
@@ -127,6 +127,10 @@ class Desk:
     def note_unfinished(self, more_bytes: int) -> None:
         self.unfinished_bytes += more_bytes
         assert self.unfinished_bytes >= 0
+
+    def note_backlog(self, more_bytes: int) -> None:
+        self.backlog_bytes += more_bytes
+        assert self.backlog_bytes >= 0
 
     def note_answered(self, answered: int) -> None:
         self.answered += answered
