@@ -252,15 +252,18 @@ class StreamSource:
 
     async def _catch_up(self) -> None:
         """Read nobody until less is left of what was read already."""
-        while self._is_behind and not self._is_held.is_set():
+        while self._has_to_catch_up():
             self._moved.clear()
             waiting = [one for one in self._connections if one.has_more]
             for connection in sorted(waiting, key=lambda one: one.served_ms):
-                if self._is_behind and not self._is_held.is_set():
+                if self._has_to_catch_up():
                     connection.hand_on()
                     await asyncio.sleep(0)
             if not waiting:  # each has as much unanswered as it may
                 await self._moved.wait()
+
+    def _has_to_catch_up(self) -> bool:
+        return self._is_behind and not self._is_held.is_set()
 
     async def _let_take_turns(self) -> None:
         """Let each go on, as far as the room lasts, and those first who have waited the longest.

@@ -185,8 +185,10 @@ async def test_what_waits_of_many_senders_is_bounded_and_each_is_read_in_the_end
 ) -> None:
     lines, kept_bytes = 2_000, 200_000
     sent_bytes = lines * 52
-    settings = {"held_readings": 1_000, "backlog_bytes": kept_bytes}
-    async with streaming("unix", tmp_path, **settings) as streams, AsyncExitStack() as stack:
+    async with (
+        streaming("unix", tmp_path, backlog_bytes=kept_bytes, held_readings=1_000) as streams,
+        AsyncExitStack() as stack,
+    ):
         senders = [await stack.enter_async_context(streams.sender()) for _ in range(20)]
         poured = [asyncio.create_task(pour(one, b"x\n" * lines, 1)) for one in senders]
         most = 0
@@ -201,8 +203,10 @@ async def test_what_waits_of_many_senders_is_bounded_and_each_is_read_in_the_end
 
 @both_ways
 async def test_who_comes_while_there_is_no_room_is_not_read(way: StreamWay, tmp_path: Path) -> None:
-    settings = {"held_readings": 100, "spool_after_ms": 3_600_000}
-    async with streaming(way, tmp_path, **settings) as streams, streams.sender() as first:
+    async with (
+        streaming(way, tmp_path, held_readings=100, spool_after_ms=3_600_000) as streams,
+        streams.sender() as first,
+    ):
         streams.parts.store.failure = StoreUnavailable("away")
         first.send(line(seq) for seq in range(200))
         await eventually_async(lambda: not streams.parts.intake.has_room())
