@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from ingest.batch import Batch
+from ingest.hotpath.addressed import AddressedPacks
 from ingest.hotpath.layouts import Layouts
 from ingest.hotpath.quick import QuickReader
 from ingest.message import Message
@@ -52,7 +53,9 @@ class Intake:
         self._router = router
         self._tally = tally
         self._series = AllSeries()
-        self._quick = QuickReader(Layouts(), self._series_of)
+        layouts = Layouts()
+        self._quick = QuickReader(layouts, self._series_of)
+        self._quick_packs = AddressedPacks(layouts, self._series)
         self._retention_ms = settings.retention_hours * 3_600_000
         self._payload_bytes = settings.payload_bytes
         self._batch_readings = settings.batch_readings
@@ -161,13 +164,16 @@ class Intake:
 
     def _accept_quickly(self, message: Message) -> bool:
         """Take over a message with readings of known layouts and nothing else; False for others."""
-        topic, payload, arrival_ms = message.topic, message.payload, message.arrival_ms
-        if topic.__class__ is not str or len(payload) > self._payload_bytes:
-            return False
-        if message.content_type is not None or message.grant is not None:
+        payload, arrival_ms = message.payload, message.arrival_ms
+        if message.content_type is not None or len(payload) > self._payload_bytes:
             return False
         oldest_ms, newest_ms = arrival_ms - self._retention_ms, arrival_ms + _AHEAD_MS
-        read = self._quick.read(topic, payload, oldest_ms, newest_ms)
+        if message.topic.__class__ is str and message.grant is None:
+            read = self._quick.read(message.topic, payload, oldest_ms, newest_ms)
+        elif message.topic is None and message.address is None:
+            read = self._quick_packs.read(payload, message.grant, oldest_ms, newest_ms)
+        else:
+            return False
         if read is None:
             return False
         series, lines, times_ms, repeats = read
@@ -204,8 +210,12 @@ class Intake:
 
     def _learn(self, message: Message, readings: list[Reading]) -> None:
         """Let what looks like this message go the quick way from now on."""
-        if isinstance(message.topic, str) and message.content_type is None:
+        if message.content_type is not None:
+            return
+        if isinstance(message.topic, str):
             self._quick.learn(message.topic, message.payload, readings)
+        elif message.topic is None and message.address is None:
+            self._quick_packs.learn(message.payload, readings)
 
     def _decoded(self, message: Message) -> Decoded:
         payload, content_type = message.payload, message.content_type

@@ -54,6 +54,11 @@ class QuickReader:
         # Of devices of one kind the second one is known by what the first one has shown.
         self._common: list[Layout] = []
 
+    def series(self, topic: str) -> Series | None:
+        """Return whose readings come on a topic, where they are read here."""
+        known = self._topics.get(topic) or self._meet(topic)
+        return None if known is None else known.series
+
     def read(self, topic: str, payload: bytes, oldest_ms: int, newest_ms: int) -> Lines | None:
         """Return what a payload holds; None where the long way has to find out.
 

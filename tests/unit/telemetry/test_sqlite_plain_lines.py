@@ -1,15 +1,18 @@
 """Lines on the short way into SQLite say the same as on the long one."""
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telemetry.lineprotocol import format_line
 from telemetry.reading import Reading
-from telemetry.store import Selection
+from telemetry.store import Selection, StoreError
 from telemetry.store.sqlite import SQLiteStore
 from telemetry.store.sqlite.plain_lines import PlainLine, read_plain
 from tests.strategies import readings
@@ -62,9 +65,9 @@ def test_a_number_is_a_float_however_it_is_written(fields: str, values: str) -> 
         "m,device=d,site=s a=1i 5",
         "m,device=d,site=s a 5",
         "m,device=d,site=s a=,b=1 5",
-        "m,device=d,site=s a=1.0,seq=7 5",
+        "m,device=d,site=s a=1.0,seq=77 5",
         "m,device=d,site=s seq=7i,a=1.0 5",
-        'm,device=d,site=s a="x" 5',
+        'm,device=d,site=s a="x.y" 5',
         "m,device=d\\ e,site=s a=1.0 5",
         "m,device=d,site=s a=nothing 5",
     ],
@@ -74,6 +77,7 @@ def test_what_is_not_plain_is_read_the_long_way(line: str) -> None:
 
 
 @given(st.lists(readings(), min_size=1, max_size=8))
+@settings(max_examples=15)
 def test_lines_and_readings_come_to_the_same_in_the_store(given_readings: list[Reading]) -> None:
     lines = [format_line(one).encode() for one in given_readings]
     everything = Selection(start_ms=0, stop_ms=2**62)
@@ -93,3 +97,27 @@ def test_lines_and_readings_come_to_the_same_in_the_store(given_readings: list[R
 def test_a_plain_line_is_a_named_tuple_of_what_a_row_needs() -> None:
     line = "m,device=d,site=s a=1.5,boot=3i,seq=4i 5"
     assert read_plain(line) == PlainLine("m,device=d,site=s", 5, 3, 4, '{"a":1.5}', (("a", float),))
+
+
+def test_what_a_rollback_takes_back_is_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store = SQLiteStore(str(path))
+    store.write_lines([b"n,device=d,site=s a=1.5 4"])
+    with closing(sqlite3.connect(path)) as other:
+        other.execute(
+            "CREATE TRIGGER broken BEFORE INSERT ON reading BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+        for _ in range(2):
+            with pytest.raises(StoreError):
+                store.write_lines([b"m,device=d,site=s a=1.5 5", b"m,device=d,site=s a=1.5 6"])
+        other.execute("DROP TRIGGER broken")
+
+    store.write_lines([b"m,device=d,site=s a=1.5 5", b"m,device=d,site=s b=true 6"])
+
+    assert [(one.measurement, one.name) for one in store.fields()] == [
+        ("m", "a"),
+        ("m", "b"),
+        ("n", "a"),
+    ]
+    assert [one.measurement for one in store.series()] == ["m", "n"]
+    store.close()
