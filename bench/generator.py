@@ -44,7 +44,7 @@ for_s = 15
 """
 
 _MANY = 10_000
-_MANY_FLEET = """
+MANY_FLEET = """
 [fleet]
 name = "many"
 seed = 1
@@ -127,7 +127,7 @@ def ten_thousand() -> Iterator[Row]:
     """10,000 devices in one process, 1,000 messages/s: all connected, and memory for each."""
     with LocalStack() as local, TemporaryDirectory() as folder:
         path = Path(folder) / "many.toml"
-        path.write_text(_MANY_FLEET)
+        path.write_text(MANY_FLEET)
         local.start_broker()
         local.start_ingest()
         few = _resident_bytes(local, path, 10, "sensors-1")

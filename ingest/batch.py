@@ -12,7 +12,10 @@ from telemetry.store import Refused
 
 
 class Batch:
-    """Readings gathered for one write, each as the line that goes to the store."""
+    """Readings gathered for one write, each as the line that goes to the store.
+
+    Where it `may_overwrite`, two of them may be of one series and time.
+    """
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
@@ -23,7 +26,7 @@ class Batch:
         # By number of the message, where not all its readings are here.
         self._places: dict[int, list[int]] = {}
         self._newest_ms: dict[Series, int] = {}
-        self._may_overwrite = False
+        self.may_overwrite = False
         self.times_ms: dict[Kind, list[int]] = {kind: [] for kind in KINDS}
 
     def __len__(self) -> int:
@@ -57,7 +60,7 @@ class Batch:
         newest_ms = self._newest_ms.get(series, -1)
         for time_ms in times_ms:
             if time_ms <= newest_ms:
-                self._may_overwrite = True
+                self.may_overwrite = True
             else:
                 newest_ms = time_ms
         self._newest_ms[series] = newest_ms
@@ -93,7 +96,7 @@ class Batch:
 
     def overwritten(self) -> int:
         """Count the readings that stand at the series and time of another one of this batch."""
-        if not self._may_overwrite:
+        if not self.may_overwrite:
             return 0
         readings = parse_readings(b"\n".join([*self.lines, b""]).decode())
         slots = {(one.site, one.device, one.measurement, one.time_ms) for one in readings}

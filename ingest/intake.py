@@ -282,7 +282,7 @@ class Intake:
                 continue
             series = self._series.of(reading.site, reading.device, reading.measurement)
             if reading.boot_ms is not None and reading.seq is not None:
-                repeats += series.note(reading.boot_ms, reading.seq)
+                repeats += series.seen(reading.boot_ms).note(reading.seq)
             self._open.note_times(series, [reading.time_ms])
             times_ms.append(reading.time_ms)
             kept.append(place)

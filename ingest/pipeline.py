@@ -93,7 +93,11 @@ class Pipeline:
     async def _write(self, batch: Batch) -> list[Refused]:
         try:
             async with asyncio.timeout(self._try_seconds) as self._try:
-                return await self._writer.write(batch.lines, give_up_at_s=self._give_up_at_s)
+                return await self._writer.write(
+                    batch.lines,
+                    ordered=batch.may_overwrite,
+                    give_up_at_s=self._give_up_at_s,
+                )
         finally:
             self._try = None
 

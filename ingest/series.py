@@ -18,12 +18,12 @@ class Series:
         self._boot_ms = -1
         self._seen = Seen()
 
-    def note(self, boot_ms: int, seq: int) -> bool:
-        """Note a reading's number; True where one of this number came lately."""
+    def seen(self, boot_ms: int) -> Seen:
+        """Return what came lately of a boot of its device."""
         if boot_ms != self._boot_ms:
             self._seen = self._recently_seen.of(self.device, boot_ms)
             self._boot_ms = boot_ms
-        return self._seen.note(seq)
+        return self._seen
 
 
 class AllSeries:

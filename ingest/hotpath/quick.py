@@ -8,6 +8,7 @@ there: a layout counts once its lines were seen to say the same as the readings 
 from collections.abc import Callable
 
 from ingest.hotpath.layouts import Groups, Layout, Layouts
+from ingest.seen import Seen
 from ingest.series import Series
 from telemetry.lineprotocol import parse_readings
 from telemetry.reading import Reading
@@ -27,12 +28,23 @@ _Bound = tuple[Layout, bytes]
 class _Topic:
     """What is known of a topic: whose readings come on it, and how its payloads look."""
 
-    __slots__ = ("bounds", "series", "tries")
+    __slots__ = ("boot", "bounds", "seen", "series", "tries")
 
     def __init__(self, series: Series) -> None:
         self.series = series
+        # Of the boot that came last, which is the next one's as well but once in a device's life.
+        self.boot = b""
+        self.seen = Seen()
         self.bounds: list[_Bound] = []
         self.tries = _TRIES
+
+    def note(self, groups: Groups) -> bool:
+        """Note a reading's boot and number; True where the same came lately."""
+        boot = groups[-3]
+        if boot != self.boot:
+            self.seen = self.series.seen(int(boot))
+            self.boot = boot
+        return self.seen.note(int(groups[-2]))
 
     def add(self, layout: Layout) -> None:
         """Look for this layout first."""
@@ -67,7 +79,6 @@ class QuickReader:
         known = self._topics.get(topic) or self._meet(topic)
         if known is None:
             return None
-        series = known.series
         for layout, template in known.bounds:
             found = layout.match(payload)
             if found is None:
@@ -76,8 +87,8 @@ class QuickReader:
             time_ms = int(groups[-1])
             if found.end() != len(payload) or not oldest_ms <= time_ms <= newest_ms:
                 return None
-            repeats = layout.counts and series.note(int(groups[-3]), int(groups[-2]))
-            return series, [template % groups], [time_ms], int(repeats)
+            repeats = layout.counts and known.note(groups)
+            return known.series, [template % groups], [time_ms], int(repeats)
         if payload[:1] == b"[":
             return _read_pack(known, payload, oldest_ms, newest_ms)
         return None
@@ -123,10 +134,8 @@ def _read_pack(known: _Topic, payload: bytes, oldest_ms: int, newest_ms: int) ->
         times_ms = [int(one[-1]) for one in groups]
         if min(times_ms) < oldest_ms or max(times_ms) > newest_ms:
             return None
-        series, repeats = known.series, 0
-        if bound[0].counts:
-            repeats = sum([series.note(int(one[-3]), int(one[-2])) for one in groups])
-        return series, lines, times_ms, repeats
+        repeats = sum(map(known.note, groups)) if bound[0].counts else 0
+        return known.series, lines, times_ms, repeats
     return None
 
 

@@ -167,10 +167,11 @@ class Store(Protocol):
         the same batch again.
         """
 
-    def write_lines(self, lines: Sequence[bytes]) -> list[Refused]:
+    def write_lines(self, lines: Sequence[bytes], *, ordered: bool = True) -> list[Refused]:
         """Store readings that are lines already, as `lineprotocol.format_line` writes them.
 
-        All else is as of `write`.
+        All else is as of `write`. Where no two are of one series and time, they need not be
+        `ordered`: parts may be written at once.
         """
 
     def check(self) -> None:

@@ -280,7 +280,7 @@ class InfluxSession:
 
 def _own_pools() -> urllib3.PoolManager:
     """Return a pool as the client has it: servers must show a certificate that is trusted."""
-    return urllib3.PoolManager(cert_reqs=ssl.CERT_REQUIRED, retries=False)
+    return urllib3.PoolManager(maxsize=2, cert_reqs=ssl.CERT_REQUIRED, retries=False)
 
 
 def _pools_of_client(place: Place) -> urllib3.PoolManager:

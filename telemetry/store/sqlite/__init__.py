@@ -76,8 +76,8 @@ class SQLiteStore:
         """Store the readings in one transaction; SQLite refuses none that its types allow."""
         return self._insert(self._row, readings)
 
-    def write_lines(self, lines: Sequence[bytes]) -> list[Refused]:
-        """Store the readings of lines in one transaction."""
+    def write_lines(self, lines: Sequence[bytes], *, ordered: bool = True) -> list[Refused]:  # noqa: ARG002
+        """Store the readings of lines in one transaction, in their order."""
         return self._insert(self._row_of_line, lines)
 
     def check(self) -> None:

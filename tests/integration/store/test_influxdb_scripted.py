@@ -35,10 +35,11 @@ class ScriptedServer(http.server.ThreadingHTTPServer):
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: ScriptedServer
+    body: bytes
 
     def do_POST(self) -> None:
         self.server.requests += 1
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.answer(self)
 
     def do_GET(self) -> None:
@@ -264,3 +265,62 @@ def test_another_version_is_told_what_is_supported(
 
     with pytest.raises(StoreMisconfigured, match=f"{words}: InfluxDB 2.7 to 2.9 is supported"):
         store.check()
+
+
+LINES = [b"m,device=d%d,site=s a=1.0 5" % number for number in range(5_000)]
+
+
+@pytest.mark.parametrize(("ordered", "requests"), [(True, 1), (False, 2)])
+def test_many_lines_go_in_two_requests_only_where_their_order_does_not_matter(
+    server: ScriptedServer, store: InfluxStore, ordered: bool, requests: int
+) -> None:
+    written: list[bytes] = []
+
+    def take(handler: Handler) -> None:
+        written.extend(handler.body.split(b"\n"))
+        says(204)(handler)
+
+    server.answer = take  # type: ignore[assignment]
+
+    assert store.write_lines(LINES, ordered=ordered) == []
+    assert server.requests == requests
+    assert sorted(written) == sorted(LINES)
+
+
+def test_what_is_refused_in_either_request_is_named_by_its_place_among_all(
+    server: ScriptedServer, store: InfluxStore
+) -> None:
+    bad = {7: LINES[7], 4_321: LINES[4_321]}
+
+    def refuse(handler: Handler) -> None:
+        found = [one.decode() for one in handler.body.split(b"\n") if one in bad.values()]
+        quoted = "\n".join(f"unable to parse '{one}': no" for one in found)
+        body = msgspec.json.encode({"code": "invalid", "message": quoted})
+        says(400, body)(handler) if found else says(204)(handler)
+
+    server.answer = refuse  # type: ignore[assignment]
+
+    refused = store.write_lines(LINES, ordered=False)
+
+    assert [one.index for one in refused] == list(bad)
+
+
+@pytest.mark.parametrize("failing", [LINES[0], LINES[-1]], ids=["the first", "the second"])
+def test_a_failure_of_either_request_is_told_when_both_have_ended(
+    server: ScriptedServer, store: InfluxStore, failing: bytes
+) -> None:
+    ended: list[int] = []
+
+    def fail(handler: Handler) -> None:
+        is_failing = failing in handler.body.split(b"\n")
+        if not is_failing:
+            time.sleep(0.2)
+        ended.append(503 if is_failing else 204)
+        says(ended[-1])(handler)
+
+    server.answer = fail  # type: ignore[assignment]
+
+    with pytest.raises(StoreUnavailable):
+        store.write_lines(LINES, ordered=False)
+
+    assert ended == [503, 204]

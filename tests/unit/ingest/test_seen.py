@@ -25,14 +25,19 @@ def test_each_boot_of_a_device_counts_for_itself_and_over_all_its_measurements()
     every = AllSeries()
     weather, power = every.of("s", "node-1", "weather"), every.of("s", "node-1", "power")
 
-    assert [weather.note(1, 0), power.note(1, 0), power.note(2, 0), weather.note(2, 0)] == [
+    assert [
+        weather.seen(1).note(0),
+        power.seen(1).note(0),
+        power.seen(2).note(0),
+        weather.seen(2).note(0),
+    ] == [
         False,
         True,
         False,
         True,
     ]
-    assert weather.note(1, 0)
-    assert not every.of("s", "node-2", "weather").note(1, 0)
+    assert weather.seen(1).note(0)
+    assert not every.of("s", "node-2", "weather").seen(1).note(0)
 
 
 def test_boots_that_were_not_heard_of_for_long_are_forgotten() -> None:
