@@ -109,7 +109,7 @@ class IngestSettings(WaysSettings, frozen=True, kw_only=True):
     ] = 720
     stop_seconds: Annotated[
         float, Meta(ge=0, le=300, description="how long a stop may take to write what is held")
-    ] = 8.0
+    ] = 7.0
     figures_interval_ms: Annotated[
         int, Meta(ge=100, le=3_600_000, description="how often its own figures are stored")
     ] = 10_000

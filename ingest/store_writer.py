@@ -9,12 +9,12 @@ import math
 import random
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from ingest.backoff import Backoff
 from ingest.tally import Tally
 from telemetry import log
+from telemetry.blocking import DaemonThread
 from telemetry.store import (
     Refused,
     Store,
@@ -39,7 +39,7 @@ class StoreWriter:
     def __init__(self, store: Store, tally: Tally) -> None:
         self._store = store
         self._tally = tally
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        self._thread = DaemonThread("store writer")
         self._turn = asyncio.Lock()
         self._backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
         self._not_before_s = 0.0
@@ -99,7 +99,7 @@ class StoreWriter:
 
     def close(self) -> None:
         """Let the store go; a call that still waits for it is left to end alone."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread.close()
         self._store.close()
 
     @property
@@ -124,7 +124,7 @@ class StoreWriter:
     async def _call(self, ask: Callable[[], Answer]) -> Answer:
         self._called_s = time.monotonic()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, ask)
+            return await self._thread.call(ask)
         except StoreError:
             raise
         except Exception as error:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from queue import SimpleQueue
 from typing import TypeVar
 
 Answer = TypeVar("Answer")
@@ -16,6 +17,39 @@ Answer = TypeVar("Answer")
 
 def in_daemon_thread(call: Callable[[], Answer]) -> asyncio.Future[Answer]:
     """Return the future of a blocking call's answer, which is dropped where nobody waits for it."""
+    run, answered = _prepared(call)
+    threading.Thread(target=run, name="blocking call", daemon=True).start()
+    return answered
+
+
+class DaemonThread:
+    """One thread for blocking calls, one after another in the order in which they were made."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._waiting: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._is_running = False
+
+    def call(self, call: Callable[[], Answer]) -> asyncio.Future[Answer]:
+        """Return the future of a call's answer; one that is cancelled in time is not made."""
+        run, answered = _prepared(call)
+        self._waiting.put(lambda: None if answered.cancelled() else run())
+        if not self._is_running:
+            self._is_running = True
+            threading.Thread(target=self._work, name=self._name, daemon=True).start()
+        return answered
+
+    def close(self) -> None:
+        """Let the thread end with the call that it has in hand; it is not waited for."""
+        self._waiting.put(None)
+
+    def _work(self) -> None:
+        while (run := self._waiting.get()) is not None:
+            run()
+
+
+def _prepared(call: Callable[[], Answer]) -> tuple[Callable[[], None], asyncio.Future[Answer]]:
+    """Return what a thread has to run, and the future that it answers."""
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[Answer] = loop.create_future()
 
@@ -31,5 +65,4 @@ def in_daemon_thread(call: Callable[[], Answer]) -> asyncio.Future[Answer]:
         with suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(answer, give)
 
-    threading.Thread(target=run, name="blocking call", daemon=True).start()
-    return answered
+    return run, answered

@@ -46,6 +46,7 @@ from telemetry.store.paging import (
 from telemetry.store.sqlite import questions
 from telemetry.store.sqlite.plain_lines import Types, read_plain
 
+_LOCK_WAIT_MS = 200  # at a time, see `_begin`
 _STEPS_BETWEEN_LOOKS = 10_000  # of SQLite's virtual machine: less than a millisecond
 
 _FIELD_TYPES: dict[type, FieldType] = {float: "number", int: "number", bool: "boolean", str: "text"}
@@ -70,6 +71,7 @@ class SQLiteStore:
         self._read_only = read_only
         self._timeout_seconds = timeout_seconds
         self._idle: list[sqlite3.Connection] = []
+        self._is_closed = False
         self._forget()
 
     def write(self, readings: Sequence[Reading]) -> list[Refused]:
@@ -193,7 +195,8 @@ class SQLiteStore:
                 yield StoredSequence(*row)
 
     def close(self) -> None:
-        """Close the connections that no call holds."""
+        """Close the connections that no call holds, and let none wait for the lock any more."""
+        self._is_closed = True
         while self._idle:
             self._idle.pop().close()
 
@@ -201,7 +204,7 @@ class SQLiteStore:
         self, row_of: Callable[[sqlite3.Cursor, Given], _NewRow], given: Sequence[Given]
     ) -> list[Refused]:
         with self._cursor() as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
+            self._begin(cursor)
             try:
                 rows = [row_of(cursor, one) for one in given]
                 refused = [
@@ -219,6 +222,19 @@ class SQLiteStore:
                     cursor.execute("ROLLBACK")
                 raise
         return refused
+
+    def _begin(self, cursor: sqlite3.Cursor) -> None:
+        """Take the write lock, in short waits: SQLite's own cannot be broken off."""
+        end_s = time.monotonic() + self._timeout_seconds
+        while True:
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                is_busy = error.sqlite_errorname.startswith("SQLITE_BUSY")
+                if not is_busy or self._is_closed or time.monotonic() > end_s:
+                    raise
+            else:
+                return
 
     def _forget(self) -> None:
         """Forget which series and fields the file has."""
@@ -301,6 +317,8 @@ class SQLiteStore:
         finally:
             if connection is not None:
                 self._idle.append(connection)
+                if self._is_closed:
+                    self.close()
 
     def _idle_connection(self) -> sqlite3.Connection | None:
         try:
@@ -327,6 +345,7 @@ class SQLiteStore:
             connection.executescript(questions.SCHEMA)
             if connection.execute(questions.HAS_FIELDS).fetchone() is None:
                 connection.executescript(f"BEGIN IMMEDIATE; {questions.FIELD_SCHEMA} COMMIT;")
+            connection.execute(f"PRAGMA busy_timeout = {_LOCK_WAIT_MS}")
         return connection
 
 

@@ -14,6 +14,7 @@ from stack.services import Service
 from stack.ways import Way
 from telemetry.store import Selection
 from tests.eventually import eventually_async
+from tests.integration.ingest.conftest import locked
 from tests.integration.ingest.streams import pack
 from tests.line_sender import LineSender
 
@@ -139,4 +140,28 @@ async def test_a_stop_answers_all_that_it_stored(local: LocalStack, name: str) -
     assert set(stored_packs(local)) == sender.answered
     if name == "unix":
         assert not Path(way.sensors["UNIX_SOCKET"]).exists()  # noqa: ASYNC240
+    running.cancel()
+
+
+async def test_a_stop_does_not_wait_for_a_silent_store_and_what_the_spool_has_is_answered(
+    local: LocalStack,
+) -> None:
+    way = local.ways.named("unix")
+    patience = {"INGEST_STORE_TIMEOUT_SECONDS": "60", "INGEST_STOP_SECONDS": "2"}
+    ingest = await asyncio.to_thread(local.start_ingest, ways=[way], settings=patience)
+    sender, stop = KeepingSender(way), asyncio.Event()
+    running = asyncio.create_task(sender.run(stop))
+    await eventually_async(lambda: len(sender.answered) > 100)
+
+    with locked(Path(local.store_url.removeprefix("sqlite:///"))):
+        before = len(sender.answered)
+        await eventually_async(lambda: len(sender.kept) >= 200)
+        began_s = time.monotonic()
+        ingest.terminate()
+        code = await asyncio.to_thread(ingest.wait, 20)
+        took_s = time.monotonic() - began_s
+
+    assert code == 0
+    assert took_s < 10
+    assert len(sender.answered) > before
     running.cancel()
