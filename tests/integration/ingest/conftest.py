@@ -97,10 +97,21 @@ async def start_ingest(
         yield start
 
 
+async def stop(service: IngestService) -> None:
+    """Stop an ingest, and wait until it has let go of all that it held."""
+    service.stop()
+    async with asyncio.timeout(15):
+        await _runs[service]
+
+
+_runs: dict[IngestService, asyncio.Task[None]] = {}
+
+
 @asynccontextmanager
 async def _running(service: IngestService) -> AsyncIterator[IngestService]:
-    task = asyncio.create_task(service.run())
+    task = _runs[service] = asyncio.create_task(service.run())
     yield service
+    del _runs[service]
     service.stop()
     async with asyncio.timeout(15):
         await task

@@ -13,7 +13,7 @@ from ingest.sources.mqtt.broker_watch import BROKER_TOPICS
 from telemetry.payload.native import encode_native
 from telemetry.reading import Reading
 from tests.eventually import eventually_async
-from tests.integration.ingest.conftest import StartIngest
+from tests.integration.ingest.conftest import StartIngest, stop
 from tests.scripted_broker import (
     CONNECT,
     DISCONNECT,
@@ -140,8 +140,8 @@ async def test_what_is_no_longer_wanted_is_unsubscribed_from_once(
     first = await start_ingest(
         topics=f"{'telemetry/{site}/{device}/{measurement}'};a/{{device}} site=s measurement=m"
     )
-    first.stop()
-    await eventually_async(lambda: broker.kinds(DISCONNECT))
+    await stop(first)
+    assert broker.kinds(DISCONNECT)
     broker.session_present = True
 
     second = await start_ingest(data_dir=str(tmp_path / "data"))
@@ -155,8 +155,8 @@ async def test_of_a_session_that_is_new_nothing_is_unsubscribed(
     broker: ScriptedBroker, start_ingest: StartIngest
 ) -> None:
     first = await start_ingest(share_group="a")
-    first.stop()
-    await eventually_async(lambda: broker.kinds(DISCONNECT))
+    await stop(first)
+    assert broker.kinds(DISCONNECT)
 
     await start_ingest()
 
@@ -167,8 +167,8 @@ async def test_a_share_group_that_was_changed_leaves_the_old_share(
     broker: ScriptedBroker, start_ingest: StartIngest
 ) -> None:
     first = await start_ingest(share_group="a")
-    first.stop()
-    await eventually_async(lambda: broker.kinds(DISCONNECT))
+    await stop(first)
+    assert broker.kinds(DISCONNECT)
     broker.session_present = True
 
     await start_ingest(share_group="b")

@@ -48,7 +48,7 @@ def test_a_run_of_all_users_meets_its_objectives_and_nothing_is_lost(
             "LOADTEST_PROCESSES": processes,
             "LOADTEST_READERS": "10",
             "LOADTEST_STREAMS": "4",
-            "LOADTEST_DURATION_SECONDS": "8",
+            "LOADTEST_DURATION_SECONDS": "12",
             "LOADTEST_OBJECTIVES": objectives(tmp_path, "failure_percent = 0"),
         }
     )
@@ -98,7 +98,7 @@ def test_a_broker_that_dies_and_comes_back_is_connected_to_again(
 ) -> None:
     broker, ingest = local.processes[:2]
     assert isinstance(ingest, Service)
-    with running({**environment, "LOADTEST_DURATION_SECONDS": "8"}) as process:
+    with running({**environment, "LOADTEST_DURATION_SECONDS": "12"}) as process:
         eventually(lambda: "load-1-0011" in broker.log_tail(), deadline_seconds=30)
         broker.restart()
         output = process.communicate(timeout=90)[0]

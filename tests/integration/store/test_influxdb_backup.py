@@ -97,7 +97,10 @@ class Side(Struct):
             return {one.name: one.id for one in found if one.name.startswith(self.bucket)}
 
     def client(self) -> InfluxDBClient:
-        return InfluxDBClient(url=self.local.store_url, token=self.operator, org="denyut")
+        # Minutes of five days take a while where other tests run too.
+        return InfluxDBClient(
+            url=self.local.store_url, token=self.operator, org="denyut", timeout=120_000
+        )
 
 
 class Written(Struct):

@@ -165,7 +165,7 @@ def test_a_reading_that_is_stored_before_an_earlier_one_is_noticed(
 
     def stored(*numbers: int, device: str = "load-000") -> str:
         readings = [Reading("s", device, "m", 1_000 + n, {"a": 1.0}, 1_000, n) for n in numbers]
-        order_watch.write_watched(store, readings)
+        order_watch.write_watched(store, [format_line(one).encode() for one in readings])
         return (tmp_path / "early").read_text()
 
     assert stored(0, 1, 2, 4) == "0"

@@ -214,9 +214,9 @@ async def test_a_storm_by_chance_strikes_a_whole_group_at_one_time() -> None:
         for place, device in enumerate(devices):
             schedule_fault(device, plan, f"1/d-{place}/0", "1/d/0")
     await eventually_async(lambda: all(len(one.begun) >= 3 for one in devices), what="storms")
-    for turn in range(3):
-        times = [one.begun[turn][2] for one in devices]
-        assert max(times) - min(times) < 0.05
+    turns = [[one.begun[turn][2] for one in devices] for turn in range(3)]
+    # However slow the machine is, the whole group is struck before the next storm begins.
+    assert max(turns[0]) < min(turns[1]) <= max(turns[1]) < min(turns[2])
 
 
 @pytest.mark.parametrize(
