@@ -13,6 +13,7 @@ from bench.compare.figures import Compared, Cpu, Latency, Losses, Rate, Speed, g
 from bench.compare.rows import ROWS, Row
 from stack import StackError
 from stack.faults import packets
+from telemetry.lineprotocol import format_line
 from telemetry.payload import decode
 from telemetry.reading import Address, Reading
 from telemetry.store.sqlite import SQLiteStore
