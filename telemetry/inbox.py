@@ -6,6 +6,7 @@ is the database's to keep, until an ingest has made it durable and deletes it.
 
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -20,7 +21,10 @@ SENDERS_COLUMNS = ("payload", "content_type")
 """What a sender may fill in; the database does the rest."""
 CONTENT_TYPE_CHARACTERS = 127
 
+FileId = tuple[int, int]
+
 _ALLOWED = "postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:///PATH is allowed"
+_FILE = "file"
 _INTEGER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _EXPRESSIONS = {
     # The size of the payload in bytes, and now in milliseconds since the epoch.
@@ -92,12 +96,14 @@ def open_engine(
     is what the server shows. A password that is new in its file is noticed. Raises SettingError.
     """
     address = parse_url(url, variable)
+    path = sqlite_path(address)
     bounds = {"pool_size": connections, "max_overflow": 0, "pool_timeout": timeout_seconds}
-    if sqlite_path(address) is not None:
+    if path is not None:
         # Its driver begins a transaction with the first change, and then takes the write lock.
         settings = {"isolation_level": "IMMEDIATE", "timeout": timeout_seconds}
         engine = sa.create_engine(address, connect_args=settings, **bounds)
-        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "connect", partial(_prepare_sqlite, path))
+        sa.event.listen(engine, "checkout", partial(_check_file, path))
         return engine
     settings = _postgresql_settings(address, timeout_seconds, name)
     engine = sa.create_engine(address, connect_args=settings, **bounds)
@@ -170,7 +176,29 @@ def _postgresql_settings(url: sa.URL, timeout_seconds: float, name: str) -> dict
     }
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+def file_of(connection: sa.Connection) -> FileId:
+    """Return which file a connection to a SQLite inbox has open."""
+    found: FileId = connection.info[_FILE]
+    return found
+
+
+def _prepare_sqlite(path: Path, connection: sqlite3.Connection, record: Any) -> None:
     # Text that is not UTF-8 would make every look into the table fail.
     connection.text_factory = lambda data: data.decode("utf-8", "replace")
     connection.execute("PRAGMA synchronous=FULL")
+    record.info[_FILE] = _file_at(path)
+
+
+def _check_file(path: Path, _connection: object, record: Any, _proxy: object) -> None:
+    """Let a connection be made anew whose file is gone: what is written there reaches nobody."""
+    now = _file_at(path)
+    if now is None or now != record.info[_FILE]:
+        raise sa.exc.DisconnectionError(f"{path} is another file now")
+
+
+def _file_at(path: Path) -> FileId | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -42,6 +42,7 @@ _GOODBYE_SECONDS = 2.0
 _logger = log.get(__name__)
 
 Answer = TypeVar("Answer")
+Step = Literal["claim", "deletion"]
 
 
 class DatabaseSource:
@@ -68,7 +69,12 @@ class DatabaseSource:
         self._pauses = Backoff(poll_seconds / _LOOKS_PER_POLL, poll_seconds)
         self._failures = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
         self._look_at_s = 0.0
-        self.problem: str | None = "not asked yet"
+        self._problems: dict[Step, str] = {"claim": "not asked yet"}
+
+    @property
+    def problem(self) -> str | None:
+        """What keeps rows from coming, or from going; of the Source protocol."""
+        return next(iter(self._problems.values()), None)
 
     def parts(self) -> dict[str, Coroutine[None, None, None]]:
         """Return what has to run until it is cancelled, by name."""
@@ -101,17 +107,22 @@ class DatabaseSource:
     async def _next_claim(self) -> Claim:
         """Look for rows until there are some."""
         while True:
-            await asyncio.sleep(self._look_at_s - time.monotonic())
+            early_seconds = self._look_at_s - time.monotonic()
+            if early_seconds > 0:
+                await asyncio.sleep(early_seconds)
+                continue  # it may have been put off meanwhile
             await self._intake.room()
             await self._reading.wait()
             try:
-                claim = await self._ask(self._inbox.claim)
+                claim = await self._ask("claim", self._inbox.claim)
             except (SQLAlchemyError, SettingError, OSError) as error:
-                self._note(_in_words(error))
+                self._note("claim", _in_words(error))
                 self._rest(self._failures)
                 continue
-            self._note(None)
-            self._failures.reset()
+            self._note("claim", None)
+            if claim is None and not self._unfinished:
+                self._note("deletion", None)  # whatever it was, nothing is left to be deleted
+            self._mind_pace()
             if claim is None:
                 self._rest(self._pauses)
                 continue
@@ -163,20 +174,24 @@ class DatabaseSource:
         failures = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
         while True:
             try:
-                await self._ask(partial(claim.settle, ids))
+                await self._ask("deletion", partial(claim.settle, ids))
             except SQLAlchemyError as error:
-                self._note(in_words(error))
+                self._note("deletion", in_words(error))
                 if not claim.is_kept:
-                    return  # they come again, and are stored as once
+                    # They come again, and are stored as once: not at once, and not for ever.
+                    self._rest(self._failures)
+                    return
                 await asyncio.sleep(failures.next_seconds())
             else:
-                self._note(None)
+                self._note("deletion", None)
+                self._mind_pace()
                 self._tally.acknowledged_messages += len(ids)
                 return
 
-    async def _ask(self, call: Callable[[], Answer]) -> Answer:
+    async def _ask(self, step: Step, call: Callable[[], Answer]) -> Answer:
         loop = asyncio.get_running_loop()
-        silence = loop.call_later(self._patience_seconds, self._note, "the database is silent")
+        silent = "the database is silent"
+        silence = loop.call_later(self._patience_seconds, self._note, step, silent)
         try:
             with self._finishing():
                 return await in_daemon_thread(call)
@@ -196,12 +211,20 @@ class DatabaseSource:
                 self._idle.set()
 
     def _rest(self, pace: Backoff) -> None:
-        self._look_at_s = time.monotonic() + pace.next_seconds()
+        self._look_at_s = max(self._look_at_s, time.monotonic() + pace.next_seconds())
 
-    def _note(self, problem: str | None) -> None:
-        if problem is not None and problem != self.problem:
-            _logger.warning("no rows from the inbox", problem=problem)
-        self.problem = problem
+    def _mind_pace(self) -> None:
+        """Forget failures where rows come and go."""
+        if not self._problems:
+            self._failures.reset()
+
+    def _note(self, step: Step, problem: str | None) -> None:
+        if problem is None:
+            self._problems.pop(step, None)
+            return
+        if problem != self._problems.get(step):
+            _logger.warning("no rows from the inbox", step=step, problem=problem)
+        self._problems[step] = problem
 
 
 def _open_inbox(settings: IngestSettings, url: Secret) -> Inbox:

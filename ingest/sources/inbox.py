@@ -16,9 +16,10 @@ import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from telemetry.inbox import inbox_table
+from telemetry.inbox import FileId, file_of, inbox_table
 
 LOCK_SUFFIX = ".claimer"
+_BEFORE_ALL = -(2**63)  # a foreign sender may number its rows as it likes
 
 _LOOK_EVERYWHERE_SECONDS = 1.0
 # Rows that are committed after so many newer ones have been found are seen at the next such look.
@@ -144,28 +145,34 @@ class SqliteInbox:
         self._bounds = bounds
         self._lock_path = lock_path
         self._lock: int | None = None
-        self._taken = 0
+        self._file: FileId | None = None
+        self._taken = _BEFORE_ALL
         self._open: set[SqliteClaim] = set()
 
     def claim(self) -> "SqliteClaim | None":
         """Take the oldest rows behind those taken before; None also while another ingest does."""
         if not self._is_ours():
             return None
-        # Whatever is there while nothing is claimed was taken by nobody.
-        after = self._taken if self._open else 0
         with self._engine.connect() as connection:
+            file = file_of(connection)
+            if file != self._file:
+                self._file = file
+                self._open.clear()
+            # Whatever is there while nothing is claimed was taken by nobody.
+            after = self._taken if self._open else _BEFORE_ALL
             rows = _rows(connection, self._look, self._bounds, after=after)
         if not rows:
             return None
         self._taken = rows[-1].id
-        claim = SqliteClaim(self, rows)
+        claim = SqliteClaim(self, rows, file)
         self._open.add(claim)
         return claim
 
     def settle(self, claim: "SqliteClaim", ids: list[int]) -> None:
         """Delete rows of a claim in a transaction, and forget the claim."""
         with self._engine.begin() as connection:
-            if ids:
+            # In another file the same numbers are other rows.
+            if ids and file_of(connection) == claim.file:
                 connection.execute(self._delete, [{"row": one} for one in ids])
         self._open.discard(claim)
 
@@ -177,6 +184,9 @@ class SqliteInbox:
             self._lock = None
 
     def _is_ours(self) -> bool:
+        if self._lock is not None and not self._lock_is_there():
+            os.close(self._lock)  # with its folder it was removed: another may hold a new one
+            self._lock = None
         if self._lock is None:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             lock = os.open(self._lock_path, flags, 0o660)
@@ -188,14 +198,22 @@ class SqliteInbox:
             self._lock = lock
         return True
 
+    def _lock_is_there(self) -> bool:
+        assert self._lock is not None
+        try:
+            return os.path.samestat(os.fstat(self._lock), self._lock_path.lstat())
+        except FileNotFoundError:
+            return False
+
 
 class SqliteClaim:
     """Rows that this process alone takes."""
 
     is_kept = True
 
-    def __init__(self, inbox: SqliteInbox, rows: list[ClaimedRow]) -> None:
+    def __init__(self, inbox: SqliteInbox, rows: list[ClaimedRow], file: FileId) -> None:
         self.rows = rows
+        self.file = file
         self._inbox = inbox
 
     def settle(self, ids: list[int]) -> None:

@@ -1,9 +1,11 @@
 """Claims: a row is one worker's at a time, and only what is settled goes."""
 
 import time
+from pathlib import Path
 
 import pytest
 
+from ingest.inbox_schema import make_table
 from ingest.sources import inbox as inbox_claims
 from ingest.sources.inbox import Claim, ClaimBounds
 from tests.eventually import eventually
@@ -181,3 +183,36 @@ def test_a_row_of_a_foreign_sender_that_is_no_utf_8_is_read_as_it_is(
     assert claim is not None
     assert claim.rows[0].payload == b"\xff\x00{"
     assert claim.rows[0].content_type == "\N{REPLACEMENT CHARACTER}"
+
+
+def test_what_was_claimed_in_one_file_is_not_deleted_in_another(
+    sqlite_inbox: AnInbox, tmp_path: Path
+) -> None:
+    sqlite_inbox.put(b"old")
+    worker = sqlite_inbox.worker()
+    claim = worker.claim()
+    assert claim is not None
+
+    for file in tmp_path.glob("in box.sqlite*"):
+        file.unlink()
+    make_table(sqlite_inbox.url, "A_URL")
+    sqlite_inbox.put(b"new")
+    claim.settle(ids(claim))
+
+    assert sqlite_inbox.ids() == ids(claim), "it has the number of the old one"
+    again = worker.claim()
+    assert again is not None
+    assert [row.payload for row in again.rows] == [b"new"]
+    assert sqlite_inbox.worker().claim() is None, "the lock was made anew as well"
+
+
+def test_whatever_numbers_a_foreign_sender_gives_its_rows_are_claimed(
+    sqlite_inbox: AnInbox,
+) -> None:
+    with sqlite_inbox.owner.begin() as connection:
+        for number in (-5, 0, 2**63 - 1):
+            connection.exec_driver_sql(
+                "INSERT INTO denyut_inbox (id, payload) VALUES (?, '{}')", (number,)
+            )
+
+    assert ids(sqlite_inbox.worker().claim()) == [-5, 0, 2**63 - 1]

@@ -9,7 +9,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import msgspec
+import sqlalchemy as sa
 
+from ingest.inbox_schema import make_table
 from ingest.quarantine import QuarantineRecord
 from ingest.sources.database import DatabaseSource
 from stack.postgresql import Postgresql
@@ -163,6 +165,50 @@ async def test_a_locked_table_is_a_problem_and_nothing_is_lost_or_taken_twice(
 
     assert ingest.stored() == list(range(10))
     assert sum(ingest.parts.tally.repeated) == 0
+
+
+async def test_rows_that_cannot_be_deleted_are_a_problem_and_come_again_ever_more_slowly(
+    tmp_path: Path, postgresql_inbox: AnInbox
+) -> None:
+    claimer = sa.make_url(postgresql_inbox.url.value).username
+    with postgresql_inbox.owner.begin() as connection:
+        connection.exec_driver_sql(f"REVOKE DELETE ON denyut_inbox FROM {claimer}")
+    postgresql_inbox.put(payload(0))
+
+    async with Ingest(tmp_path / "ingest-1", postgresql_inbox).working() as ingest:
+        await eventually_async(lambda: "permission denied" in (ingest.source.problem or ""))
+        began_s = time.monotonic()
+        while ingest.parts.tally.messages < 5:
+            assert "permission denied" in (ingest.source.problem or "")
+            await asyncio.sleep(0)
+        assert time.monotonic() - began_s > 1
+
+        with postgresql_inbox.owner.begin() as connection:
+            connection.exec_driver_sql(f"GRANT DELETE ON denyut_inbox TO {claimer}")
+        await eventually_async(lambda: not postgresql_inbox.ids())
+        await eventually_async(lambda: ingest.source.problem is None)
+    assert ingest.stored() == [0]
+
+
+def remove_files(folder: Path) -> None:
+    for file in folder.glob("in box.sqlite*"):
+        file.unlink()
+
+
+async def test_a_file_that_was_replaced_is_noticed_on_both_sides(
+    tmp_path: Path, sqlite_inbox: AnInbox
+) -> None:
+    async with Ingest(tmp_path / "ingest-1", sqlite_inbox).working() as ingest:
+        sqlite_inbox.put(payload(0), payload(1))
+        await eventually_async(lambda: ingest.stored() == [0, 1])
+
+        remove_files(tmp_path)
+        await eventually_async(lambda: "unable to open" in (ingest.source.problem or ""))
+        make_table(sqlite_inbox.url, "A_URL")
+        sqlite_inbox.put(payload(2))
+
+        await eventually_async(lambda: ingest.stored() == [0, 1, 2])
+        assert ingest.source.problem is None
 
 
 async def test_an_absent_database_is_a_problem_until_it_is_there(
