@@ -26,7 +26,7 @@ _logger = log.get(__name__)
 
 
 class Place(Protocol):
-    """Where a socket can be opened."""
+    """Where a socket can be opened; as a text it is the setting that says so."""
 
     def open(self) -> socket.socket:
         """Return a socket that does not block, bound there; a stream's listens. Raises OSError."""
@@ -43,6 +43,11 @@ class NetworkPlace(Struct, frozen=True):
     host: str
     port: int
     kind: socket.SocketKind
+    variable: str = ""
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.variable}={host}:{self.port}"
 
     @classmethod
     def parse(cls, variable: str, text: str, kind: socket.SocketKind) -> "NetworkPlace":
@@ -51,7 +56,7 @@ class NetworkPlace(Struct, frozen=True):
         host = host.removeprefix("[").removesuffix("]")
         if not host or not (port.isascii() and port.isdigit()) or int(port) > _MOST_PORT:
             raise SettingError(f"{variable}={text!r}: host:port or [address]:port is allowed")
-        return cls(host, int(port), kind)
+        return cls(host, int(port), kind, variable)
 
     def open(self) -> socket.socket:
         """Return the bound socket; of the Place protocol."""
@@ -85,9 +90,13 @@ class SocketFile:
     def __init__(self, variable: str, path: str, kind: socket.SocketKind) -> None:
         if len(os.fsencode(path)) > _MOST_PATH_BYTES:
             raise SettingError(f"{variable}={path!r}: a path of up to {_MOST_PATH_BYTES} bytes")
+        self._variable = variable
         self._path = Path(path)
         self._kind = kind
         self._made: tuple[int, int] | None = None
+
+    def __str__(self) -> str:
+        return f"{self._variable}={self._path}"
 
     def open(self) -> socket.socket:
         """Return the bound socket; of the Place protocol."""
@@ -199,14 +208,15 @@ class WatchedSocket:
         try:
             self._socket = self._place.open()
         except OSError as error:
-            if self.problem != str(error):
-                _logger.error("a socket cannot be opened", problem=str(error))
-            self.problem = str(error)
+            problem = f"{self._place}: {error.strerror or error}"
+            if self.problem != problem:
+                _logger.error("a socket cannot be opened", problem=problem)
+            self.problem = problem
             return False
         self.problem = None
         self._prepare(self._socket)
         self.watch(self._is_watched)
-        _logger.info("listening", address=str(self.address))
+        _logger.info("listening", place=str(self._place), address=str(self.address))
         return True
 
 

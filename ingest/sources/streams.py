@@ -6,7 +6,6 @@ here, in bytes that have a bound for all together: past it, it goes first.
 """
 
 import asyncio
-import errno
 import socket
 import ssl
 import struct
@@ -22,21 +21,18 @@ from ingest.grant import Grant
 from ingest.intake import Intake
 from ingest.message import Message, Receipt
 from ingest.sources import lines
+from ingest.sources.arrivals import Arrivals
 from ingest.sources.counts import EndReason, StreamWay
 from ingest.sources.lines import Trouble
-from ingest.sources.listening import Place, WatchedSocket
+from ingest.sources.listening import Place
 from ingest.sources.stream_connection import Keys, Limits, StreamConnection
 from ingest.tally import Tally
 from telemetry import log
 from telemetry.rarelog import RareLog
 
 _LOOK_SECONDS = 0.5
-_ACCEPTED_AT_ONCE = 16  # who is on the way in cannot be held
 _CAUGHT_UP_SHARE = 0.5  # of what may wait here, below which more is read
 _TURNS_OF_THE_LOOP = 2  # after which a socket that was just watched again has been read
-_NO_FILES_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-_REST_SECONDS = 0.5  # until files may be left again
-_HANDSHAKE_SECONDS = 5.0
 _GOODBYE_SECONDS = 2.0
 _PEER = struct.Struct("iII")  # struct ucred: process, user, group
 _BUSY = Trouble("too many connections")
@@ -69,16 +65,22 @@ class StreamSource:
     ) -> None:
         self.way: StreamWay = way
         self._door = door
-        self._limits = limits
         self._intake = intake
         self._tally = tally
         self._counts = tally.sockets
-        self._listening = WatchedSocket(place, self._accept)
-        self._arriving: set[asyncio.Task[None]] = set()
         self._connections: set[StreamConnection] = set()
         self._is_held = asyncio.Event()
         self._is_open = asyncio.Event()
         self._is_open.set()
+        self._arrivals = Arrivals(
+            way,
+            place,
+            door.tls,
+            admit=self._admit,
+            make=lambda: StreamConnection(self, limits, door.keys),
+            on_failure=lambda: self.note_ended("tls"),
+            may_enter=self._is_open,
+        )
         self._is_pausing = False
         self.unfinished_bytes = 0
         self._most_unfinished_bytes = unfinished_bytes
@@ -91,17 +93,17 @@ class StreamSource:
     @property
     def problem(self) -> str | None:
         """What keeps it from listening; of the Source protocol."""
-        return self._listening.problem
+        return self._arrivals.problem
 
     @property
     def address(self) -> Any:
         """Where it listens; None while it does not."""
-        return self._listening.address
+        return self._arrivals.address
 
     def parts(self) -> dict[str, Coroutine[None, None, None]]:
         """Return what has to run; of the Source protocol."""
         return {
-            self.way: self._listening.run(),
+            self.way: self._arrivals.run(),
             f"{self.way} room": self._mind_room(),
             f"{self.way} time": self._mind_time(),
         }
@@ -109,9 +111,7 @@ class StreamSource:
     def pause(self) -> None:
         """Let nobody in and read nobody; what was taken is still answered."""
         self._is_pausing = True
-        self._listening.close()
-        for task in self._arriving:
-            task.cancel()
+        self._arrivals.close()
         self.hold()
 
     async def disconnect(self) -> None:
@@ -183,60 +183,21 @@ class StreamSource:
         if reason != "idle":
             self._log.warning(f"a connection was ended: {reason}", way=self.way)
 
-    def _accept(self, listening: socket.socket) -> None:
-        for _ in range(_ACCEPTED_AT_ONCE):
-            try:
-                peer, _address = listening.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in _NO_FILES_LEFT:
-                    self._rest(error)
-                    return
-                continue  # who has gone before being let in
-            self._receive(peer)
-
-    def _rest(self, error: OSError) -> None:
-        self._log.error("no connection can be let in", problem=str(error))
-        self._listening.watch(False)
-        asyncio.get_running_loop().call_later(_REST_SECONDS, self._listening.watch, True)
-
-    def _receive(self, peer: socket.socket) -> None:
-        peer.setblocking(False)
-        if len(self._connections) + len(self._arriving) >= self._door.connections:
+    def _admit(self, peer: socket.socket) -> bool:
+        """Whether there is room for one more, who may send."""
+        if len(self._connections) + len(self._arrivals) >= self._door.connections:
             self._turn_away(peer, "busy", _BUSY)
         elif self._door.users is not None and _user_of(peer) not in self._door.users:
             self._turn_away(peer, "user", _NOT_ALLOWED)
         else:
-            task = asyncio.create_task(self._let_in(peer), name=f"{self.way} arrival")
-            self._arriving.add(task)
-            task.add_done_callback(self._arriving.discard)
+            return True
+        return False
 
     def _turn_away(self, peer: socket.socket, reason: EndReason, trouble: Trouble) -> None:
         self.note_ended(reason)
         with peer, suppress(OSError):
             if self._door.tls is None:
                 peer.send(lines.error(trouble))
-
-    async def _let_in(self, peer: socket.socket) -> None:
-        connection = StreamConnection(self, self._limits, self._door.keys)
-        tls = self._door.tls
-        try:
-            # Who is let in is read, on uvloop, before it can be held.
-            while not self._is_open.is_set():
-                await self._is_open.wait()
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: connection,
-                peer,
-                ssl=tls,
-                ssl_handshake_timeout=None if tls is None else _HANDSHAKE_SECONDS,
-            )
-        except (OSError, TimeoutError):
-            peer.close()
-            self.note_ended("tls")
-        except asyncio.CancelledError:
-            peer.close()
-            raise
 
     async def _mind_room(self) -> None:
         while True:

@@ -1,25 +1,21 @@
 """The way in by HTTP: listens, hands requests on, and ends without leaving one unanswered."""
 
-import asyncio
+import socket
 import ssl
 from collections.abc import Coroutine
 from typing import Any
 
 from aiohttp import web
 
-from ingest.backoff import Backoff
 from ingest.sources import WayName
+from ingest.sources.arrivals import Arrivals
+from ingest.sources.counts import EndReason
 from ingest.sources.http.receiving import Receiving
 from ingest.sources.http.server import BoundedServer
-from ingest.sources.listening import NetworkPlace
+from ingest.sources.listening import Place
 from ingest.tally import Tally
-from telemetry import log
 
-_FIRST_PAUSE_SECONDS = 0.2
-_LONGEST_PAUSE_SECONDS = 5.0
-_HANDSHAKE_SECONDS = 5.0
 _GOODBYE_SECONDS = 2.0
-_logger = log.get(__name__)
 
 
 class HttpSource:
@@ -27,7 +23,7 @@ class HttpSource:
 
     def __init__(
         self,
-        place: NetworkPlace,
+        place: Place,
         tls: ssl.SSLContext | None,
         receiving: Receiving,
         tally: Tally,
@@ -35,15 +31,19 @@ class HttpSource:
         most_connections: int,
         idle_seconds: float,
     ) -> None:
-        self._place = place
-        self._tls = tls
         self._receiving = receiving
         self._tally = tally
         self._most_connections = most_connections
         self._idle_seconds = idle_seconds
         self._server: BoundedServer | None = None
-        self._listening: asyncio.Server | None = None
-        self._problem: str | None = "not listening yet"
+        self._arrivals = Arrivals(
+            "http",
+            place,
+            tls,
+            admit=self._admit,
+            make=self._new_connection,
+            on_failure=lambda: self._note_ended("tls"),
+        )
 
     @property
     def way(self) -> WayName:
@@ -53,12 +53,12 @@ class HttpSource:
     @property
     def problem(self) -> str | None:
         """What keeps it from listening; of the Source protocol."""
-        return self._problem
+        return self._arrivals.problem
 
     @property
     def address(self) -> Any:
         """Where it listens; None while it does not."""
-        return self._listening.sockets[0].getsockname() if self._listening is not None else None
+        return self._arrivals.address
 
     @property
     def requests(self) -> int:
@@ -77,9 +77,7 @@ class HttpSource:
     def pause(self) -> None:
         """Take no more requests; those taken are answered. Of the Source protocol."""
         self._receiving.pause()
-        self._problem = None
-        if self._listening is not None:
-            self._listening.close()
+        self._arrivals.close()
         if self._server is not None:
             self._server.close_idle()
 
@@ -89,39 +87,28 @@ class HttpSource:
             await self._server.shutdown(_GOODBYE_SECONDS)
 
     async def _run(self) -> None:
-        """Open the socket as soon as it can be, and keep it open until cancelled."""
+        # It keeps the running loop, so it is made inside it.
         self._server = BoundedServer(
             self._respond,
             self._tally.sockets,
             most_connections=self._most_connections,
             idle_seconds=self._idle_seconds,
         )
-        backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
-        try:
-            while self._problem is not None:
-                if not await self._opened(self._server):
-                    await asyncio.sleep(backoff.next_seconds())
-            await asyncio.Event().wait()
-        finally:
-            if self._listening is not None:
-                self._listening.close()
+        await self._arrivals.run()
 
-    async def _opened(self, server: BoundedServer) -> bool:
-        try:
-            self._listening = await asyncio.get_running_loop().create_server(
-                server,
-                sock=self._place.open(),
-                ssl=self._tls,
-                ssl_handshake_timeout=None if self._tls is None else _HANDSHAKE_SECONDS,
-            )
-        except OSError as error:
-            if self._problem != str(error):
-                _logger.error("a socket cannot be opened", problem=str(error))
-            self._problem = str(error)
-            return False
-        self._problem = None
-        _logger.info("taking readings over HTTP", address=str(self.address))
+    def _new_connection(self) -> web.RequestHandler:
+        assert self._server is not None, "it is made before anything listens"
+        return self._server()
+
+    def _admit(self, _peer: socket.socket) -> bool:
+        """Let in whoever comes: where there are too many, one that asks nothing makes room."""
+        if len(self._arrivals) >= self._most_connections:
+            self._arrivals.drop_oldest()
+            self._note_ended("busy")
         return True
+
+    def _note_ended(self, reason: EndReason) -> None:
+        self._tally.sockets.ended["http", reason] += 1
 
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         assert self._server is not None, "it has made the connection"

@@ -308,6 +308,28 @@ async def test_over_tls_readings_are_taken_and_plaintext_is_not(
         assert intake.seqs() == [0]
 
 
+async def test_who_connects_and_speaks_no_tls_keeps_nobody_out(
+    tmp_path: Path, certificates: Mapping[str, str]
+) -> None:
+    files = {name: path for name, path in certificates.items() if name != "ca"}
+    trusting = ssl.create_default_context(cafile=certificates["ca"])
+    body = pack(0)
+    async with taking(tmp_path, **files, intake_connections=10) as intake:
+        silent = [await asyncio.open_connection(intake.host, intake.port) for _ in range(30)]
+        ended = intake.parts.tally.sockets.ended
+        await eventually_async(lambda: ended["http", "busy"] == 20)
+
+        async with intake.connection(trusting) as (reader, writer):
+            writer.write(intake.head(f"Content-Length: {len(body)}") + body)
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 204")
+
+        for reader, writer in silent[:20]:
+            assert await reader.read() == b""
+            writer.close()
+        for _, writer in silent[20:]:
+            writer.close()
+
+
 async def test_a_noisy_sender_does_not_slow_a_good_one(tmp_path: Path) -> None:
     async def noise(intake: Intake) -> None:
         while True:

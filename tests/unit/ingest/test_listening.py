@@ -130,7 +130,9 @@ def test_a_path_too_long_for_a_socket_is_said_at_once(tmp_path: Path) -> None:
     ],
 )
 def test_an_address_is_a_host_and_a_port(text: str, host: str, port: int) -> None:
-    assert NetworkPlace.parse("INGEST_TCP_LISTEN", text, STREAM) == NetworkPlace(host, port, STREAM)
+    place = NetworkPlace.parse("INGEST_TCP_LISTEN", text, STREAM)
+    assert (place.host, place.port, place.kind) == (host, port, STREAM)
+    assert str(place) == f"INGEST_TCP_LISTEN={text}"
 
 
 @pytest.mark.parametrize(
@@ -144,9 +146,11 @@ def test_what_is_no_address_is_refused_by_its_settings_name(text: str) -> None:
 async def test_a_place_that_is_taken_is_tried_until_it_is_free() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        watched = WatchedSocket(NetworkPlace("127.0.0.1", port, STREAM), lambda _socket: None)
+        place = NetworkPlace.parse("INGEST_TCP_LISTEN", f"127.0.0.1:{port}", STREAM)
+        watched = WatchedSocket(place, lambda _socket: None)
         running = asyncio.create_task(watched.run())
         await eventually_async(lambda: "in use" in (watched.problem or ""))
+        assert f"INGEST_TCP_LISTEN=127.0.0.1:{port}: " in (watched.problem or "")
     await eventually_async(lambda: watched.problem is None)
 
     assert watched.address == ("127.0.0.1", port)
