@@ -5,9 +5,7 @@ the write-ahead log is synced to the disk.
 """
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,10 +27,6 @@ from telemetry.store import (
     Series,
     StoredField,
     StoredSequence,
-    StoreError,
-    StoreMisconfigured,
-    StoreTooSlow,
-    StoreUnavailable,
 )
 from telemetry.store.paging import (
     FIRST_SPAN_MS,
@@ -44,10 +38,8 @@ from telemetry.store.paging import (
     rows_at_once,
 )
 from telemetry.store.sqlite import questions
+from telemetry.store.sqlite.connections import Connections, FileId
 from telemetry.store.sqlite.plain_lines import Types, read_plain
-
-_LOCK_WAIT_MS = 200  # at a time, see `_begin`
-_STEPS_BETWEEN_LOOKS = 10_000  # of SQLite's virtual machine: less than a millisecond
 
 _FIELD_TYPES: dict[type, FieldType] = {float: "number", int: "number", bool: "boolean", str: "text"}
 
@@ -67,11 +59,10 @@ class SQLiteStore:
     def __init__(
         self, path: str, *, read_only: bool = False, timeout_seconds: float = 10.0
     ) -> None:
-        self._path = Path(path)
-        self._read_only = read_only
-        self._timeout_seconds = timeout_seconds
-        self._idle: list[sqlite3.Connection] = []
-        self._is_closed = False
+        self._connections = Connections(
+            Path(path), read_only=read_only, timeout_seconds=timeout_seconds
+        )
+        self._known_in: FileId | None = None
         self._forget()
 
     def write(self, readings: Sequence[Reading]) -> list[Refused]:
@@ -84,8 +75,8 @@ class SQLiteStore:
 
     def check(self) -> None:
         """Raise StoreError unless the file can be read."""
-        with self._cursor() as cursor:
-            cursor.execute("SELECT 1 FROM series LIMIT 1").fetchall()
+        with self._connections.one() as connection:
+            connection.execute("SELECT 1 FROM series LIMIT 1").fetchall()
 
     def series(self) -> list[Series]:
         """Return every series with the time of its last reading."""
@@ -190,21 +181,23 @@ class SQLiteStore:
             "start_ms": 0 if start_ms is None else start_ms,
             "stop_ms": MAX_INT64 if stop_ms is None else stop_ms,
         }
-        with self._cursor() as cursor:
-            for row in cursor.execute(questions.SEQUENCES, given):
+        with self._connections.one() as connection:
+            for row in connection.execute(questions.SEQUENCES, given):
                 yield StoredSequence(*row)
 
     def close(self) -> None:
         """Close the connections that no call holds, and let none wait for the lock any more."""
-        self._is_closed = True
-        while self._idle:
-            self._idle.pop().close()
+        self._connections.close()
 
     def _insert(
         self, row_of: Callable[[sqlite3.Cursor, Given], _NewRow], given: Sequence[Given]
     ) -> list[Refused]:
-        with self._cursor() as cursor:
-            self._begin(cursor)
+        with self._connections.one() as connection:
+            cursor = connection.cursor()
+            self._connections.begin(cursor)
+            if connection.file != self._known_in:
+                self._forget()
+                self._known_in = connection.file
             try:
                 rows = [row_of(cursor, one) for one in given]
                 refused = [
@@ -218,23 +211,10 @@ class SQLiteStore:
                 cursor.execute("COMMIT")
             except BaseException:
                 self._forget()  # they may name what the rollback takes back
-                if cursor.connection.in_transaction:
+                if connection.in_transaction:
                     cursor.execute("ROLLBACK")
                 raise
         return refused
-
-    def _begin(self, cursor: sqlite3.Cursor) -> None:
-        """Take the write lock, in short waits: SQLite's own cannot be broken off."""
-        end_s = time.monotonic() + self._timeout_seconds
-        while True:
-            try:
-                cursor.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                is_busy = error.sqlite_errorname.startswith("SQLITE_BUSY")
-                if not is_busy or self._is_closed or time.monotonic() > end_s:
-                    raise
-            else:
-                return
 
     def _forget(self) -> None:
         """Forget which series and fields the file has."""
@@ -294,59 +274,8 @@ class SQLiteStore:
         return self._all(query, _given(selection, limit=limit))
 
     def _all(self, query: str, given: dict[str, object] | tuple[object, ...] = ()) -> list[tuple]:  # type: ignore[type-arg]
-        with self._cursor() as cursor, self._deadline(cursor.connection):
-            return cursor.execute(query, given).fetchall()
-
-    @contextmanager
-    def _deadline(self, connection: sqlite3.Connection) -> Iterator[None]:
-        end = time.monotonic() + self._timeout_seconds
-        connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_LOOKS)
-        try:
-            yield
-        finally:
-            connection.set_progress_handler(None, 0)
-
-    @contextmanager
-    def _cursor(self) -> Iterator[sqlite3.Cursor]:
-        connection = None
-        try:
-            connection = self._idle_connection() or self._open()
-            yield connection.cursor()
-        except sqlite3.Error as error:
-            raise _store_error(error, self._path) from error
-        finally:
-            if connection is not None:
-                self._idle.append(connection)
-                if self._is_closed:
-                    self.close()
-
-    def _idle_connection(self) -> sqlite3.Connection | None:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return None
-
-    def _open(self) -> sqlite3.Connection:
-        if self._read_only:
-            target = f"{self._path.absolute().as_uri()}?mode=ro"
-        else:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            target = self._path.absolute().as_uri()
-        connection = sqlite3.connect(
-            target,
-            uri=True,
-            timeout=self._timeout_seconds,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        connection.execute("PRAGMA synchronous = FULL")
-        if not self._read_only:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(questions.SCHEMA)
-            if connection.execute(questions.HAS_FIELDS).fetchone() is None:
-                connection.executescript(f"BEGIN IMMEDIATE; {questions.FIELD_SCHEMA} COMMIT;")
-            connection.execute(f"PRAGMA busy_timeout = {_LOCK_WAIT_MS}")
-        return connection
+        with self._connections.one() as connection, self._connections.deadline(connection):
+            return connection.execute(query, given).fetchall()
 
 
 def _given(selection: Selection, **more: int) -> dict[str, object]:
@@ -386,16 +315,3 @@ def _typed(value: float | str, kind: str) -> Value:
     if kind in ("true", "false"):
         return kind == "true"
     return float(value) if kind in ("real", "integer") else str(value)
-
-
-def _store_error(error: sqlite3.Error, path: Path) -> StoreError:
-    """Sort SQLite's result codes (https://www.sqlite.org/rescode.html) into our tree."""
-    name = getattr(error, "sqlite_errorname", "")
-    message = f"{path}: {error}"
-    if name.startswith("SQLITE_INTERRUPT"):
-        return StoreTooSlow(message)
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR")):
-        return StoreUnavailable(message)
-    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_READONLY")):
-        return StoreMisconfigured(message)
-    return StoreError(message)

@@ -1,4 +1,4 @@
-"""A SQLite store that is closed while a call waits for the file."""
+"""A SQLite store and its file: closed while a call waits for it, and replaced meanwhile."""
 
 import sqlite3
 import threading
@@ -50,3 +50,20 @@ def test_a_write_waits_for_the_lock_as_long_as_it_may(tmp_path: Path) -> None:
 
     store.close()
     other.close()
+
+
+def test_a_file_that_was_replaced_is_written_and_read_from_then_on(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store, reader = SQLiteStore(str(path)), SQLiteStore(str(path), read_only=True)
+    other = Reading("hall", "node-2", "weather", 1_700_000_000_000, {"b": 2.0})
+    store.write([READING])
+    assert reader.latest() == [READING]
+
+    for file in tmp_path.glob("store.db*"):
+        file.unlink()
+    store.write([other])
+    store.write([READING])
+
+    assert reader.latest() == [READING, other]
+    store.close()
+    reader.close()
