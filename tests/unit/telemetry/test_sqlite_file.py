@@ -64,6 +64,7 @@ def test_a_file_that_was_replaced_is_written_and_read_from_then_on(tmp_path: Pat
     store.write([other])
     store.write([READING])
 
-    assert reader.latest() == [READING, other]
-    store.close()
-    reader.close()
+    fresh = SQLiteStore(str(path), read_only=True)
+    assert reader.latest() == fresh.latest() == [READING, other]
+    for one in (store, reader, fresh):
+        one.close()
