@@ -156,7 +156,7 @@ class Intake:
             reason = f"{rest[0].reason} (the first of {len(rest)} more that were rejected)"
             self._keep(message, reason, rest[0].index, len(rest))
         if message.receipt is not None:
-            message.receipt.note_rejected(rejected)
+            message.receipt.note_rejected(rejected, is_whole=is_whole)
 
     def held_at_qos_0(self) -> int:
         """Return how many readings wait here that nobody will send again."""

@@ -19,11 +19,12 @@ class Receipt:
 
     `pending` counts the parts (a batch, a quarantine record) that are not durable yet. `readings`
     counts the message's readings; `rejected` are those that went to quarantine, as far as they are
-    named, and `unnamed` counts the others, for the sources that tell their senders. A source adds
-    in a subclass what it needs to answer.
+    named, and `unnamed` counts the others, for the sources that tell their senders. With `is_whole`
+    all of the message did, however many readings its sender sees in it. A source adds in a subclass
+    what it needs to answer.
     """
 
-    __slots__ = ("pending", "readings", "receipts", "rejected", "unnamed")
+    __slots__ = ("is_whole", "pending", "readings", "receipts", "rejected", "unnamed")
 
     receipts: "AnyReceipts"
 
@@ -32,9 +33,11 @@ class Receipt:
         self.readings = 0
         self.rejected: Sequence[Rejected] = ()
         self.unnamed = 0
+        self.is_whole = False
 
-    def note_rejected(self, rejected: Sequence[Rejected]) -> None:
-        """Note readings that go to quarantine."""
+    def note_rejected(self, rejected: Sequence[Rejected], *, is_whole: bool) -> None:
+        """Note readings that go to quarantine, or all of the message as one."""
+        self.is_whole = self.is_whole or is_whole
         room = MOST_NAMED - len(self.rejected)
         self.rejected = (*self.rejected, *rejected[:room])
         self.unnamed += max(len(rejected) - room, 0)

@@ -4,8 +4,9 @@ A line is one payload, ended by a newline. The answers are JSON, a line each, an
 
     {"ready":true}                     let in; over TCP it answers the first line, {"key":"…"}
     {"durable":17}                     the first 17 lines of this connection are safe
-    {"durable":18,"quarantined":[{"line":18,"index":0,"reason":"…"}]}
-    {"error":"…","line":19}            the end, and why; `line` is there where it was one line
+    {"durable":18,"quarantined":[{"line":18,"index":0,"reason":"…"}]}       its first reading
+    {"durable":19,"quarantined":[{"line":19,"reason":"…"}]}                 all of that line
+    {"error":"…","line":20}            the end, and why; `line` is there where it was one line
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Struct
 
-from telemetry.payload import Rejected
+from ingest.message import Receipt
 
 READY = b'{"ready":true}\n'
 MOST_EMPTY_LINES = 1_000
@@ -100,15 +101,17 @@ class LineSplitter:
         return Trouble(f"a line is longer than {self._longest_bytes:,} bytes", self._lines + 1)
 
 
-class _Named(Struct, frozen=True):
+class Named(Struct, frozen=True, omit_defaults=True):
+    """What of a line went to quarantine: one of its readings, or without `index` all of it."""
+
     line: int
-    index: int
     reason: str
+    index: int | None = None
 
 
 class _Durable(Struct, frozen=True, omit_defaults=True):
     durable: int
-    quarantined: list[_Named] = []
+    quarantined: list[Named] = []
     unnamed: int = 0
 
 
@@ -128,19 +131,27 @@ def key_in(line: bytes) -> str | None:
         return None
 
 
-def durable(lines: int, rejected: Sequence[tuple[int, Rejected]], unnamed: int = 0) -> bytes:
-    """Answer that so many lines are safe, and which readings of which lines went to quarantine.
-
-    Past `MOST_NAMED` these are only counted, together with those `unnamed` already.
-    """
-    if not rejected:
-        return b'{"durable":%d}\n' % lines
-    unnamed += max(len(rejected) - MOST_NAMED, 0)
-    named = [
-        _Named(line, one.index, one.reason[:_MOST_REASON_CHARACTERS])
-        for line, one in rejected[:MOST_NAMED]
+def named(line: int, receipt: Receipt) -> list[Named]:
+    """Return what of a line went to quarantine."""
+    return [
+        Named(
+            line,
+            one.reason[:_MOST_REASON_CHARACTERS],
+            None if receipt.is_whole else one.index,
+        )
+        for one in receipt.rejected
     ]
-    return _ENCODER.encode(_Durable(lines, named, unnamed)) + b"\n"
+
+
+def durable(lines: int, quarantined: Sequence[Named] = (), unnamed: int = 0) -> bytes:
+    """Answer that so many lines are safe, and what of them went to quarantine.
+
+    Past `MOST_NAMED` that is only counted, together with those `unnamed` already.
+    """
+    if not quarantined:
+        return b'{"durable":%d}\n' % lines
+    unnamed += max(len(quarantined) - MOST_NAMED, 0)
+    return _ENCODER.encode(_Durable(lines, list(quarantined[:MOST_NAMED]), unnamed)) + b"\n"
 
 
 def error(trouble: Trouble) -> bytes:

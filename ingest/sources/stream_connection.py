@@ -271,12 +271,15 @@ class StreamConnection(asyncio.Protocol):
     def _answer(self, receipts: list[Receipt]) -> None:
         first = self._durable + 1
         self._durable += len(receipts)
-        rejected = [
-            (line, one) for line, receipt in enumerate(receipts, first) for one in receipt.rejected
+        quarantined = [
+            named
+            for line, receipt in enumerate(receipts, first)
+            if receipt.rejected
+            for named in lines.named(line, receipt)
         ]
-        unnamed = sum(receipt.unnamed for receipt in receipts) if rejected else 0
+        unnamed = sum(receipt.unnamed for receipt in receipts) if quarantined else 0
         if not self._transport.is_closing():
-            self._transport.write(lines.durable(self._durable, rejected, unnamed))
+            self._transport.write(lines.durable(self._durable, quarantined, unnamed))
         self._receiver.note_answered(len(receipts))
         if self._backlog:
             self._take()

@@ -26,6 +26,10 @@ class Rejection(NamedTuple):
     reason: str
 
 
+NOT_NAMED = "one of too many for the answer to name"
+"""Why a payload counts as rejected where nobody says which ones are: better that than as stored."""
+
+
 class Answer(Struct, frozen=True):
     """All payloads are safe; readings of some are in quarantine."""
 

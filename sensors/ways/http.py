@@ -7,7 +7,7 @@ A payload is a line of the body (`application/x-ndjson`). The answers are those 
     429, 503 with Retry-After                                       not now: send it again
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import aiohttp
@@ -16,7 +16,7 @@ from msgspec import Struct
 from yarl import URL
 
 from sensors.settings import SensorsSettings
-from sensors.ways.channel import ALL_STORED, Answer, Bounds, Lost, Rejection
+from sensors.ways.channel import ALL_STORED, NOT_NAMED, Answer, Bounds, Lost, Rejection
 from sensors.ways.failures import ConnectFailed, ConnectionLost, NotNow, Refused, no_connection
 from telemetry.settings import SettingError
 from telemetry.tls import client_context
@@ -43,6 +43,7 @@ class _Quarantined(Struct):
 
 class _Outcome(Struct):
     quarantined: list[_Quarantined] = []
+    unnamed: int = 0
 
 
 class _Problem(Struct):
@@ -140,23 +141,23 @@ class HttpChannel:
                 headers={"Content-Type": _TYPE},
                 allow_redirects=False,
             ) as answer:
-                return _answer(answer, await _body(answer))
+                return _answer(answer, await _body(answer), len(payloads))
         except aiohttp.ClientConnectorError as error:
             raise no_connection(error.os_error) from error
         except (aiohttp.ClientError, OSError) as error:
             raise ConnectionLost(str(error) or repr(error)) from error
 
 
-def _answer(answer: aiohttp.ClientResponse, body: bytes) -> Answer:
+def _answer(answer: aiohttp.ClientResponse, body: bytes, payloads: int) -> Answer:
     """Return what an answer says; raises a WayFailure where nothing is promised."""
     if answer.status == 204:
         return ALL_STORED
     if answer.status == 200:
         try:
-            quarantined = _OUTCOME.decode(body).quarantined
+            outcome = _OUTCOME.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ConnectionLost(f"an answer that is none: {error}") from error
-        return Answer([Rejection(one.line - 1, one.index, one.reason) for one in quarantined])
+        return Answer(list(_rejections(outcome, payloads)))
     why = _in_words(answer.status, body)
     if answer.status == _TOO_LARGE:
         raise _BodyTooLarge(why)
@@ -165,6 +166,14 @@ def _answer(answer: aiohttp.ClientResponse, body: bytes) -> Answer:
     if answer.status in _NO_ENTRY:
         raise ConnectFailed("refused", why)
     raise ConnectionLost(why)
+
+
+def _rejections(outcome: _Outcome, payloads: int) -> Iterator[Rejection]:
+    for one in outcome.quarantined:
+        yield Rejection(one.line - 1, one.index, one.reason)
+    if outcome.unnamed and outcome.quarantined:
+        for number in range(outcome.quarantined[-1].line - 1, payloads):
+            yield Rejection(number, None, NOT_NAMED)
 
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes:

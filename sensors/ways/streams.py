@@ -7,6 +7,7 @@ often as it likes, how many lines of this connection are safe by now:
     {"ready": true}                                         in
     {"durable": 17}
     {"durable": 18, "quarantined": [{"line": 18, "index": 0, "reason": "…"}]}
+    {"durable": 19, "quarantined": [{"line": 19, "reason": "…"}]}       all of that line
     {"error": "…", "line": 19}                              in, and the end
 """
 
@@ -21,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from sensors.settings import SensorsSettings
-from sensors.ways.channel import ALL_STORED, Answer, Bounds, Lost, Rejection
+from sensors.ways.channel import ALL_STORED, NOT_NAMED, Answer, Bounds, Lost, Rejection
 from sensors.ways.failures import ConnectFailed, ConnectionLost, Refused, no_connection
 from sensors.ways.way import MakeChannel
 from telemetry.settings import Secret
@@ -47,6 +48,7 @@ class _Quarantined(Struct, gc=False):
 class _Said(Struct):
     durable: int | None = None
     quarantined: list[_Quarantined] = []
+    unnamed: int = 0
     ready: bool = False
     error: str | None = None
     line: int | None = None
@@ -156,6 +158,9 @@ class StreamChannel(asyncio.Protocol):
             self._refused(said.error, said.line)
         elif said.durable is not None:
             self._rejected += said.quarantined
+            if said.unnamed and said.quarantined:
+                lines = range(said.quarantined[-1].line, said.durable + 1)
+                self._rejected += [_Quarantined(number, NOT_NAMED) for number in lines]
             self._settle(said.durable)
         elif said.ready and self._ready is not None and not self._ready.done():
             self._ready.set_result(None)

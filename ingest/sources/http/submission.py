@@ -15,7 +15,7 @@ _MOST_REASON_CHARACTERS = 200
 
 
 class _Quarantined(Struct, frozen=True):
-    index: int
+    index: int | UnsetType
     reason: str
     line: int | UnsetType = UNSET
 
@@ -66,7 +66,7 @@ class Submission:
             for one in receipt.rejected:
                 reason = one.reason[:_MOST_REASON_CHARACTERS]
                 if self._counted_by == "line":
-                    yield _Quarantined(one.index, reason, line)
+                    yield _Quarantined(UNSET if receipt.is_whole else one.index, reason, line)
                 else:
                     yield _Quarantined(before + one.index, reason)
             before += receipt.readings

@@ -21,6 +21,7 @@ class PacketReceipt(Receipt):
         # As the base class does it: one is made for each message, and a further call is dear.
         self.pending = self.readings = self.unnamed = self.digest = 0
         self.rejected = ()
+        self.is_whole = False
         self.command = command
         self.packet_id = packet_id
 

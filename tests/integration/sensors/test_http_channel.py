@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from sensors.settings import SensorsSettings
-from sensors.ways.channel import ALL_STORED, Rejection
+from sensors.ways.channel import ALL_STORED, NOT_NAMED, Rejection
 from sensors.ways.failures import ConnectFailed, ConnectionLost, NotNow, Refused
 from sensors.ways.http import HttpChannel, http_channel
 from telemetry.settings import Secret, SettingError
@@ -149,6 +149,22 @@ async def test_any_other_answer_promises_nothing(
 
     with pytest.raises(ConnectionLost):
         await channel.send([b"1"])
+
+
+async def test_what_an_answer_only_counts_is_nothing_that_is_stored(
+    scripted: Scripted, channel: HttpChannel
+) -> None:
+    named = [{"line": 1, "reason": "no JSON"}, {"line": 2, "index": 0, "reason": "NaN"}]
+    scripted.reply = lambda _body: web.json_response({"quarantined": named, "unnamed": 7})
+
+    answer = await channel.send([b"1", b"2", b"3"])
+
+    assert answer.rejected == [
+        Rejection(0, None, "no JSON"),
+        Rejection(1, 0, "NaN"),
+        Rejection(1, None, NOT_NAMED),
+        Rejection(2, None, NOT_NAMED),
+    ]
 
 
 async def test_a_batch_that_is_too_large_goes_in_halves(

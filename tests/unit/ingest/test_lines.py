@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.message import Receipt
 from ingest.sources import lines
 from ingest.sources.lines import MOST_EMPTY_LINES, MOST_NAMED, LineSplitter, Trouble
 from telemetry.payload import Rejected
@@ -115,19 +116,26 @@ def test_an_answer_says_how_many_lines_are_safe() -> None:
 
 
 def test_an_answer_names_the_readings_that_went_to_quarantine() -> None:
-    answer = json.loads(lines.durable(18, [(16, Rejected(0, "no")), (18, Rejected(3, "never"))]))
+    packs, whole = Receipt(), Receipt()
+    packs.note_rejected([Rejected(0, "no"), Rejected(3, "never")], is_whole=False)
+    whole.note_rejected([Rejected(0, "no JSON")], is_whole=True)
+
+    answer = json.loads(lines.durable(18, [*lines.named(16, packs), *lines.named(18, whole)]))
 
     assert answer == {
         "durable": 18,
         "quarantined": [
             {"line": 16, "index": 0, "reason": "no"},
-            {"line": 18, "index": 3, "reason": "never"},
+            {"line": 16, "index": 3, "reason": "never"},
+            {"line": 18, "reason": "no JSON"},
         ],
     }
 
 
 def test_an_answer_stays_short_however_much_was_quarantined() -> None:
-    many = [(1, Rejected(n, "x" * 60_000)) for n in range(30_000)]
+    receipt = Receipt()
+    receipt.rejected = [Rejected(n, "x" * 60_000) for n in range(30_000)]
+    many = lines.named(1, receipt)
 
     answer = lines.durable(1, many, unnamed=7)
 

@@ -9,7 +9,7 @@ import pytest
 from broker.certificates import Authority
 from sensors import backoff
 from sensors.settings import SensorsSettings
-from sensors.ways.channel import Channel
+from sensors.ways.channel import NOT_NAMED, Channel
 from sensors.ways.streams import tcp_channel, unix_channel
 from tests.certificates import server_context, write_authority
 from tests.eventually import eventually_async
@@ -149,6 +149,21 @@ async def test_what_was_told_of_one_batch_is_not_told_again(
     server.say(b'{"durable":3}')
     assert (await first).rejected == [(1, 0, "NaN")]
     assert (await second).rejected == ()
+    await channel.close()
+
+
+async def test_what_an_answer_only_counts_is_nothing_that_is_stored(
+    server: LineServer, tmp_path: Path
+) -> None:
+    server.answers = False
+    channel = over_unix(tmp_path / "lines.socket")
+    await channel.open(lambda _why: None)
+    answer = channel.send([b"1", b"2", b"3", b"4"])
+    server.say(b'{"durable":4,"quarantined":[{"line":2,"index":0,"reason":"NaN"}],"unnamed":7}')
+
+    assert (await answer).rejected == [
+        (1, 0, "NaN"), (1, None, NOT_NAMED), (2, None, NOT_NAMED), (3, None, NOT_NAMED),
+    ]  # fmt: skip
     await channel.close()
 
 
