@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-_ANYTHING = "*"
+from telemetry.keys import matches
 
 
 class Grant(Struct, frozen=True):
@@ -12,10 +12,7 @@ class Grant(Struct, frozen=True):
 
     def allows(self, device: str) -> bool:
         """Tell whether readings of this device are taken from the sender."""
-        return any(
-            device.startswith(one[:-1]) if one.endswith(_ANYTHING) else device == one
-            for one in self.devices
-        )
+        return any(matches(one, device) for one in self.devices)
 
 
-EVERYTHING = Grant((_ANYTHING,))
+EVERYTHING = Grant(("*",))

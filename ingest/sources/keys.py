@@ -18,7 +18,9 @@ class SenderKeys:
         try:
             key_file.load(path)
         except SettingError as error:
-            raise SettingError(f"INGEST_KEYS_FILE={error}") from error
+            raise SettingError(
+                f"INGEST_KEYS_FILE={error} (`python -m ingest keys make` makes one)"
+            ) from error
         self._file = KeyFile(path)
 
     def grant(self, key: str) -> Grant | None:

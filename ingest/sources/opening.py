@@ -10,6 +10,11 @@ from ingest.tally import Tally
 from telemetry.settings import Secret, SettingError
 from telemetry.topics import TopicRouter
 
+_OTHERS = (
+    "INGEST_TCP_LISTEN, INGEST_UNIX_SOCKET, INGEST_UDP_LISTEN, INGEST_UNIXGRAM_SOCKET, "
+    "INGEST_FOLDER, INGEST_DATABASE_URL, INGEST_INTAKE_LISTEN (HTTP)"
+)
+
 
 def open_sources(
     settings: IngestSettings,
@@ -29,7 +34,7 @@ def open_sources(
     if not leaving:
         sources += _open_others(settings, intake, tally)
     if not sources and not leaving:
-        raise SettingError("INGEST_MQTT=false: and no other way in is switched on")
+        raise SettingError(f"INGEST_MQTT=false: one of {_OTHERS} has to be set then")
     return sources
 
 
@@ -45,7 +50,7 @@ def _open_others(settings: IngestSettings, intake: Intake, tally: Tally) -> Iter
         from ingest.sources.socket_opening import open_socket_sources
 
         yield from open_socket_sources(settings, intake, tally)
-    if settings.database_url is not None:
+    if settings.database_url is not None and settings.database_url.value:
         yield _open_database(settings, settings.database_url, intake, tally)
     if settings.intake_listen:
         from ingest.sources.http.opening import open_http_source

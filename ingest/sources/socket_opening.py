@@ -21,6 +21,7 @@ from telemetry import log, tls
 from telemetry.descriptors import allowed_connections
 from telemetry.settings import SettingError
 
+_NETWORKS = "networks as 10.0.0.0/8, separated by commas, are allowed"
 _logger = log.get(__name__)
 
 
@@ -125,9 +126,12 @@ def allowed_users(text: str) -> frozenset[int]:
 def allowed_networks(text: str) -> list[Network]:
     """Return from where datagrams are taken over UDP."""
     try:
-        return [ipaddress.ip_network(one.strip()) for one in text.split(",") if one.strip()]
+        networks = [ipaddress.ip_network(one.strip()) for one in text.split(",") if one.strip()]
     except ValueError as error:
-        raise SettingError(f"INGEST_UDP_ALLOW={text!r}: {error}") from error
+        raise SettingError(f"INGEST_UDP_ALLOW={text!r}: {error}; {_NETWORKS}") from error
+    if not networks:
+        raise SettingError(f"INGEST_UDP_ALLOW={text!r}: {_NETWORKS}")
+    return networks
 
 
 def _user(name: str) -> int:

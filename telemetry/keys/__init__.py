@@ -55,7 +55,7 @@ class KeyEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def covers(self, device: str) -> bool:
         """Whether the key is for a device."""
-        return self.devices is UNSET or any(_matches(one, device) for one in self.devices)
+        return self.devices is UNSET or any(matches(one, device) for one in self.devices)
 
 
 def make_key(
@@ -124,7 +124,8 @@ def _hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("ascii")).digest()
 
 
-def _matches(pattern: str, device: str) -> bool:
+def matches(pattern: str, device: str) -> bool:
+    """Tell whether a device is meant by a name, or by the beginning of names that ends in `*`."""
     if pattern.endswith("*"):
         return device.startswith(pattern[:-1])
     return device == pattern

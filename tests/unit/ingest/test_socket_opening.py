@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from ingest.settings import IngestSettings
+from ingest.sources.opening import open_sources
 from ingest.sources.socket_opening import allowed_users, open_socket_sources
-from telemetry.settings import SettingError
+from telemetry.settings import Secret, SettingError
+from telemetry.topics import TopicRouter
 from tests.ingest_parts import Parts
 
 
@@ -44,6 +46,8 @@ def test_each_socket_is_a_source_when_it_is_set_and_none_is_by_default(tmp_path:
         ({"udp_listen": "9104"}, "INGEST_UDP_LISTEN='9104'"),
         ({"udp_listen": "0.0.0.0:9104", "udp_allow": "10.0.0.0/8, 10.1"}, "'10.1'"),
         ({"udp_listen": "0.0.0.0:9104", "udp_allow": "10.0.0.1/8"}, "host bits set"),
+        ({"udp_listen": "0.0.0.0:9104", "udp_allow": " , "}, "INGEST_UDP_ALLOW=.*are allowed"),
+        ({"tcp_listen": "127.0.0.1:0", "keys_file": "nowhere"}, "ingest keys make"),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_settings_name(
@@ -61,3 +65,14 @@ def test_ones_own_user_and_root_may_always_send_and_others_as_they_are_named() -
     assert allowed_users("") == {0, os.getuid()}
     assert allowed_users(" 4711, root ,nobody") >= {0, 4711, os.getuid()}
     assert len(allowed_users("4711,nobody")) == len({0, os.getuid()}) + 2
+
+
+def test_without_any_way_in_the_settings_of_all_are_named(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, mqtt=False, database_url=Secret(""))
+    router = TopicRouter([])
+
+    with pytest.raises(SettingError) as caught:
+        open_sources(parts.settings, router, parts.intake, parts.tally)
+
+    for name in ("TCP_LISTEN", "UNIX_SOCKET", "FOLDER", "DATABASE_URL", "INTAKE_LISTEN"):
+        assert f"INGEST_{name}" in str(caught.value)
