@@ -213,8 +213,7 @@ def _places(trial: Trial) -> Iterator[tuple[str, str]]:
             if path.exists():
                 yield f"the {kind} of {name}", path.read_bytes().decode(errors="replace")
     for name in services:
-        logged = docker.run("service", "logs", "--raw", trial.service(name), timeout_seconds=120)
-        yield f"the log of {name}", logged
+        yield f"the log of {name}", _logged(trial, name)
     for image in sorted(
         {state.image for state in services.values() if "/denyut/" in f"/{state.image}"}
     ):
@@ -224,6 +223,18 @@ def _places(trial: Trial) -> Iterator[tuple[str, str]]:
     listed = subprocess.run(git, capture_output=True, text=True, check=True).stdout
     for file in listed.splitlines():
         yield f"the file {file}", (ROOMS / file).read_bytes().decode(errors="replace")
+
+
+def _logged(trial: Trial, name: str) -> str:
+    """Return what all containers of a service have logged, those that have ended too.
+
+    Asked of each container: the log of a service comes slowly, by way of the cluster's managers.
+    """
+    label = f"label=com.docker.swarm.service.name={trial.service(name)}"
+    containers = trial.docker.run("ps", "--all", "--quiet", "--filter", label).split()
+    told = [trial.docker.call("logs", container, timeout_seconds=60) for container in containers]
+    # One that is removed meanwhile has no log any more.
+    return "\n".join(one.stdout + one.stderr for one in told if one.returncode == 0)
 
 
 def _image_text(trial: Trial, image: str) -> str:
