@@ -4,7 +4,7 @@ import shutil
 
 from stack.swarm import SwarmError
 from stack.swarm.deployment import Deployment
-from stack.swarm.docker import DockerError
+from stack.swarm.docker import Docker, DockerError
 from stack.swarm.objects import Objects
 from stack.waiting import holds_within
 
@@ -36,10 +36,23 @@ def undeploy(deployment: Deployment, *, with_data: bool) -> None:
         )
         return
     for name in VOLUMES:
-        if docker.exists("volume", f"{stack}_{name}"):
-            docker.run("volume", "rm", f"{stack}_{name}")
+        _remove_volume(docker, f"{stack}_{name}")
     shutil.rmtree(deployment.settings.folder, ignore_errors=True)
     deployment.console.print("· stopped, and readings and secrets are removed", highlight=False)
+
+
+def _remove_volume(docker: Docker, volume: str) -> None:
+    """Remove a volume, and first what has ended and still holds it.
+
+    Of an ingest that has left for good Swarm forgets the job, and keeps its container.
+    """
+    if not docker.exists("volume", volume):
+        return
+    ended = ("--filter", "status=exited", "--filter", f"volume={volume}")
+    containers = docker.run("ps", "--all", "--quiet", *ended).split()
+    if containers:
+        docker.run("rm", *containers)
+    docker.run("volume", "rm", volume)
 
 
 def _wait_until_gone(deployment: Deployment) -> None:
