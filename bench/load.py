@@ -22,6 +22,7 @@ RULES = f"\nuser {USER}\ntopic write telemetry/bench/#\n"
 
 _TICK_SECONDS = 0.002
 _KEEPALIVE_SECONDS = 600
+_NAMES = [b"%c" % (97 + field) if field < 26 else b"f%d" % field for field in range(256)]
 _ACKNOWLEDGED = bytes((packets.PUBACK, 2))
 
 
@@ -217,7 +218,8 @@ def _reading(load: Load, message: int, seq: int) -> bytes:
     if load.readings_per_second:
         due_ms = int(message * load.pack / load.readings_per_second * 1_000) + seq % load.pack
     values = b",".join(
-        b'"%c":%.4f' % (97 + field, 20 + field * 7 + (message * 31 + seq * 17 + field) % 9973 / 997)
+        b'"%b":%.4f'
+        % (_NAMES[field], 20 + field * 7 + (message * 31 + seq * 17 + field) % 9973 / 997)
         for field in range(load.fields)
     )
     ts = load.begin_at_ms + due_ms

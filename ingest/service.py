@@ -34,7 +34,8 @@ from telemetry.store.opening import open_store
 from telemetry.topics import OWN_SITE, TopicRouter, parse_templates
 
 _STORE_CHECK_SECONDS = 2.0
-_MOST_LOOKS, _LOOK_SECONDS = 50, 0.01  # whether the sources work, before pages are served
+_LOOK_SECONDS = 0.01  # how often it looks whether its pages may be served
+_MOST_LOOKS, _IDLE_LOOKS = 50, 5
 _COLLECT_AFTER = (50_000, 20, 50)  # new objects, and collections of the youngest and the next
 _DEPENDENCIES = {"mqtt": "broker"}  # what /readyz calls what a way depends on
 _logger = log.get(__name__)
@@ -96,7 +97,7 @@ class IngestService:
         # Held from the start, so that a port that is taken is known before anything is.
         with listen(self.settings.http_host, self.settings.http_port) as listening:
             async with self.working():
-                await self._connected()
+                await self._first_readings()
                 async with await self._pages(listening) as port:
                     _logger.info("serving health and metrics", port=port)
                     await self._stopping.wait()
@@ -147,10 +148,13 @@ class IngestService:
             _logger.warning("stopped before all was written; the broker keeps it", readings=held)
         await asyncio.gather(*(source.disconnect() for source in self.sources))
 
-    async def _connected(self) -> None:
-        """Wait for a moment until the sources work: what waits for them comes first."""
+    async def _first_readings(self) -> None:
+        """Let what has waited for the sources come first: until it is stored, or none comes."""
+        idle = 0
         for _ in range(_MOST_LOOKS):
-            if not any(source.problem for source in self.sources):
+            works = not any(source.problem for source in self.sources)
+            idle = idle + 1 if works and not self.tally.in_flight else 0
+            if self.tally.batches or idle > _IDLE_LOOKS:
                 return
             await asyncio.sleep(_LOOK_SECONDS)
 

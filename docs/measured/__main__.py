@@ -22,11 +22,12 @@ def wanted() -> dict[Path, str]:
     rows = read()
     page = PAGE.read_text(encoding="utf-8")
     table = _table(compared(rows))
-    return {
+    files = {
         PAGE: _MARKED.sub(lambda found: f"{found[1]}{table}\n{found[3]}", page),
         COMPARED: compared_chart(compared(rows)),
-        GROWTH: growth_chart(curves(rows)),
     }
+    # A chart without a curve would say nothing.
+    return files | ({GROWTH: growth_chart(curves(rows))} if curves(rows) else {})
 
 
 def run(

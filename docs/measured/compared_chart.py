@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from bench.row import Row
 from docs.measured.drawing import bar, line, number, svg, text
 
-_ROW, _TOP, _NAMES, _BARS, _WORDS = 46, 40, 380, 240, 330
+_ROW, _TOP, _NAMES, _BARS, _WORDS = 46, 40, 430, 240, 260
 _BAR = 13
 
 

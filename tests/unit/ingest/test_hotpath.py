@@ -1,6 +1,7 @@
 """Any stream of messages, cut anywhere: the readings and the answers of a plain reference."""
 
 import asyncio
+import time
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -20,6 +21,7 @@ from tests import reference_ingest
 from tests.ingest_parts import Parts
 from tests.reference_ingest import Expected
 
+NOW_MS = time.time_ns() // 1_000_000
 ARRIVAL_MS = 1_700_000_100_000
 RETENTION_MS = 720 * 3_600_000
 ROUTER = TopicRouter([TopicTemplate.parse(READINGS)])
@@ -130,6 +132,29 @@ def test_any_stream_cut_anywhere_comes_to_what_a_plain_reference_makes_of_it(
     )
 
     assert found == expected
+
+
+async def test_a_message_that_cannot_be_read_is_answered_in_its_place(tmp_path: Path) -> None:
+    parts = Parts(tmp_path)
+    taker = Taker(parts)
+    connection = Connection(
+        "hot", taker, notices=("$SYS/",), unreleased=Unreleased(), tally=parts.tally
+    )
+    wire = Wire(connection)
+    topic = "telemetry/s/node-1/m"
+    unreadable = packets.packet(0x32, packets.text(topic) + b"\x00\x02" + b"\x7f no property")
+
+    connection.take(
+        packets.publish(topic, PAYLOADS[2] % {b"ts": NOW_MS}, 1, 1)
+        + unreadable
+        + packets.publish(topic, b"no reading", 1, 3)
+    )
+
+    assert taker.counted == parts.tally.messages == 3
+    (stored,) = parts.intake._open.messages
+    refused = [one.receipt for one in parts.quarantining._waiting]
+    settle([one for one in (*refused, stored.receipt) if one is not None])
+    assert wire.sent == b"".join(packets.answer(packets.PUBACK, number) for number in (1, 2, 3))
 
 
 async def _found(parts: Parts, stream: list[bytes], cuts: list[int], chance: Random) -> Expected:

@@ -64,6 +64,7 @@ def expected(packet: bytes) -> Event:
 @given(st.lists(any_packets(), max_size=8), st.lists(st.integers(0, 2_000), max_size=12))
 @example([packets.packet(0x30, b"")], [1])
 @example([packets.packet(0x32, b"\x00\x05ab")], [])
+@example([packets.packet(0x36, b"\x00\x01t\x00\x07\x00no level")], [])
 def test_any_packets_cut_anywhere_are_handed_on_whole_and_in_order(
     stream: list[bytes], cuts: list[int]
 ) -> None:

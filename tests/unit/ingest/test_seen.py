@@ -1,6 +1,6 @@
 """Readings that come again are known while they are among the last of their device."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ingest.seen import RecentlySeen, Seen
@@ -10,6 +10,9 @@ WIDTH = 1_024
 
 
 @given(st.lists(st.integers(0, 3_000) | st.integers(0, 2**63 - 1), max_size=60))
+@example([0, WIDTH - 1, 0, 0])
+@example([0, WIDTH, 0, 0])
+@example([WIDTH, 0, 0])
 def test_a_number_comes_again_if_it_came_and_is_not_too_far_behind_the_newest(
     numbers: list[int],
 ) -> None:
