@@ -28,7 +28,7 @@ from telemetry.topics import READINGS, TopicError, TopicRouter, TopicTemplate
 _AHEAD_MS = 5 * 60 * 1000  # how far ahead a device's clock may be
 _MOST_RECORDS = 20  # of one message in quarantine
 _PAUSES_A_WRITE = 10
-_SHORTEST_SHARE = 0.1  # of the flush interval: how short the wait for others may become
+_SHORTEST_SHARE = 0.5  # of the flush interval: how short the wait for others may become
 _REOPEN_SHARE = 0.75  # reading goes on when so much of what may be held is left
 _TOPICS = TopicTemplate.parse(READINGS)
 _logger = log.get(__name__)

@@ -101,7 +101,9 @@ class Trial:
         self._write()
 
     @contextmanager
-    def traffic(self, sensors: int = 1) -> Iterator[None]:
+    def traffic(
+        self, sensors: int = 1, *, least_per_second: int = READINGS_PER_SECOND
+    ) -> Iterator[None]:
         """Let so many sensors tasks publish meanwhile; afterwards stop them, and audit."""
         scale(self.deployment, "sensors", sensors)
         # From when the task was made, and not from when it was healthy: it publishes before.
@@ -110,7 +112,7 @@ class Trial:
         yield
         seconds = (datetime.now(UTC) - began).total_seconds()
         scale(self.deployment, "sensors", 0)
-        self._audit(seconds)
+        self._audit(seconds, least_per_second)
 
     def wait(self, seconds: float, holds: Callable[[], object], text: str) -> None:
         """Wait until a condition holds; StepFailed where it does not in time."""
@@ -122,7 +124,7 @@ class Trial:
         """Let the traffic go on for a while."""
         time.sleep(seconds)
 
-    def _audit(self, seconds: float) -> None:
+    def _audit(self, seconds: float, least_per_second: int) -> None:
         report = self._settled_audit()
         offered = sum(level.offered for level in report.by_qos.values())
         current = self._current
@@ -131,7 +133,7 @@ class Trial:
         current.lost = report.by_qos[1].lost + report.by_qos[2].lost
         current.duplicated = sum(level.duplicated for level in report.by_qos.values())
         self.must(
-            current.readings_per_second >= READINGS_PER_SECOND,
+            current.readings_per_second >= least_per_second,
             f"the fleet published {current.readings_per_second:,.0f} readings/s",
         )
         self.must(report.promise_kept, f"{current.lost:,} acknowledged readings are missing")
