@@ -7,6 +7,7 @@ awaited at the end of the process, and other parts need them.
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
@@ -18,6 +19,20 @@ Answer = TypeVar("Answer")
 def in_daemon_thread(call: Callable[[], Answer]) -> asyncio.Future[Answer]:
     """Return the future of a blocking call's answer, which is dropped where nobody waits for it."""
     run, answered = _prepared(call)
+    threading.Thread(target=run, name="blocking call", daemon=True).start()
+    return answered
+
+
+def beside(call: Callable[[], Answer]) -> Future[Answer]:
+    """Return the future of a blocking call for who blocks as well meanwhile."""
+    answered: Future[Answer] = Future()
+
+    def run() -> None:
+        try:
+            answered.set_result(call())
+        except Exception as error:  # noqa: BLE001 - it is raised again where the call is awaited
+            answered.set_exception(error)
+
     threading.Thread(target=run, name="blocking call", daemon=True).start()
     return answered
 

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 
+from telemetry.blocking import beside
 from telemetry.lineprotocol import LineProtocolError, format_line
 from telemetry.reading import Reading
 from telemetry.settings import Secret
@@ -63,8 +64,6 @@ class InfluxStore:
         self.place = place
         self._read_only = read_only
         self._session = InfluxSession(place, token, timeout_seconds, write_only=not read_only)
-        # Its thread begins with the first batch that is large enough.
-        self._second_writer = ThreadPoolExecutor(1, thread_name_prefix="second-writer")
         self._catalogue = Catalogue(
             lambda bucket, statement: self._rows(Question(statement, {}), bucket=bucket)
         )
@@ -85,7 +84,7 @@ class InfluxStore:
         if ordered or len(lines) < _WORTH_TWO_REQUESTS:
             return write_isolating(lines, self._send)
         middle = len(lines) // 2
-        other = self._second_writer.submit(write_isolating, lines[middle:], self._send)
+        other = beside(lambda: write_isolating(lines[middle:], self._send))
         try:
             refused = write_isolating(lines[:middle], self._send)
         finally:
@@ -214,7 +213,6 @@ class InfluxStore:
 
     def close(self) -> None:
         """Close the connections."""
-        self._second_writer.shutdown(wait=False, cancel_futures=True)
         self._session.close()
 
     def _send(self, lines: Sequence[bytes]) -> Verdict:
