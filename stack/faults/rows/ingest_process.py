@@ -1,13 +1,11 @@
 """Rows 1, 2 and 23: ingest killed, terminated, and with a handler that raises."""
 
 import signal
-import time
 
 from stack.faults.case import Trial, case
+from stack.faults.restarts import start_again, terminate_with_a_buffer
 from stack.faults.rig import Rig
 
-_STOPPED_WITHIN_SECONDS = 10.0
-_BACK_WITHIN_SECONDS = 10.0
 _RAISING_MODULE = "tests.e2e.raising_handler"
 
 
@@ -21,10 +19,7 @@ def ingest_killed(trial: Trial) -> None:
             rig.await_unacknowledged(batches=3)
             ingest.kill()
         trial.fault(ingest.returncode == -signal.SIGKILL, "ingest ended by SIGKILL")
-        restarted = time.monotonic()
-        ingest.start()
-        rig.must_be_back(restarted, _BACK_WITHIN_SECONDS)
-        rig.pass_time(2 if trial.quick else 5, "the fleet goes on")
+        start_again(rig, ingest)
         rig.finish()
 
 
@@ -35,26 +30,8 @@ def ingest_terminated(trial: Trial) -> None:
     with Rig(trial) as rig:
         ingest = rig.start_ingest({"INGEST_FLUSH_INTERVAL_MS": "1500"})
         rig.start_fleet()
-        rig.await_unacknowledged()
-        received = rig.figures()["received_readings"]
-        asked = time.monotonic()
-        ingest.terminate()
-        code = ingest.wait(_STOPPED_WITHIN_SECONDS + 20)
-        took = time.monotonic() - asked
-        trial.fault(code == 0, f"ingest ended by itself with exit code {code}")
-        trial.must(
-            took <= _STOPPED_WITHIN_SECONDS,
-            f"it took {took:.1f} s ({_STOPPED_WITHIN_SECONDS:g} s allowed)",
-        )
-        stored = rig.stored_count()
-        trial.must(
-            stored >= received,
-            f"{stored:,} readings were stored at its end, {received:,.0f} received before",
-        )
-        restarted = time.monotonic()
-        ingest.start()
-        rig.must_be_back(restarted, _BACK_WITHIN_SECONDS)
-        rig.pass_time(2 if trial.quick else 5, "the fleet goes on")
+        terminate_with_a_buffer(rig, ingest)
+        start_again(rig, ingest)
         rig.finish()
 
 

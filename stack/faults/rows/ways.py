@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stack.faults.case import Trial, case
 from stack.faults.disk import small_disk
+from stack.faults.restarts import start_again, terminate_with_a_buffer
 from stack.faults.rig import HELD_SHARE, Rig
 from stack.faults.watch import Moment, figures_of
 from stack.services import Service
@@ -21,7 +22,6 @@ _FIRST_ROW = 41
 _NO_SETTINGS: Mapping[str, str] = {}
 
 _BACK_WITHIN_SECONDS = 10.0
-_STOPPED_WITHIN_SECONDS = 10.0
 _SAID_WITHIN_SECONDS = 10.0
 _MEGABYTES = 64
 _SILENT_SECONDS = 3.0
@@ -40,7 +40,7 @@ def killed(trial: Trial, way: str) -> None:
             rig.await_unacknowledged(share=_UNANSWERED.get(way, _MUCH))
             ingest.kill()
         trial.fault(ingest.returncode == -signal.SIGKILL, "ingest ended by SIGKILL")
-        _start_again(rig, ingest)
+        start_again(rig, ingest)
         rig.finish()
 
 
@@ -48,23 +48,8 @@ def restarted(trial: Trial, way: str) -> None:
     """Stop ingest with a half-full batch, which is stored and answered, and start it again."""
     with Rig(trial, way=way) as rig:
         ingest = _begin(rig, {"INGEST_FLUSH_INTERVAL_MS": "1500"})
-        rig.await_unacknowledged()
-        received = rig.figures()["received_readings"]
-        asked = time.monotonic()
-        ingest.terminate()
-        code = ingest.wait(_STOPPED_WITHIN_SECONDS + 20)
-        took = time.monotonic() - asked
-        trial.fault(code == 0, f"ingest ended by itself with exit code {code}")
-        trial.must(
-            took <= _STOPPED_WITHIN_SECONDS,
-            f"it took {took:.1f} s ({_STOPPED_WITHIN_SECONDS:g} s allowed)",
-        )
-        stored = rig.stored_count()
-        trial.must(
-            stored >= received,
-            f"{stored:,} readings were stored at its end, {received:,.0f} received before",
-        )
-        _start_again(rig, ingest)
+        terminate_with_a_buffer(rig, ingest)
+        start_again(rig, ingest)
         rig.finish()
 
 
@@ -155,13 +140,6 @@ def _begin(rig: Rig, settings: Mapping[str, str] = _NO_SETTINGS) -> Service:
     ingest = rig.start_ingest(settings)
     rig.start_fleet(qos="1")
     return ingest
-
-
-def _start_again(rig: Rig, ingest: Service) -> None:
-    began = time.monotonic()
-    ingest.start()
-    rig.must_be_back(began, _BACK_WITHIN_SECONDS)
-    rig.pass_time(2 if rig.trial.quick else 5, "the fleet goes on")
 
 
 def _not_ready(moment: Moment) -> bool:
