@@ -22,6 +22,7 @@ _MOST_PATH_BYTES = 107  # of a socket's address, sun_path
 _MOST_PORT = 65_535
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
+_LOOK_SECONDS = 2.0  # after which a file that is gone is missed
 _logger = log.get(__name__)
 
 
@@ -30,6 +31,10 @@ class Place(Protocol):
 
     def open(self) -> socket.socket:
         """Return a socket that does not block, bound there; a stream's listens. Raises OSError."""
+        ...
+
+    def is_there(self) -> bool:
+        """Tell whether who looks for it there would find what `open` has returned."""
         ...
 
     def remove(self) -> None:
@@ -76,6 +81,10 @@ class NetworkPlace(Struct, frozen=True):
             raise
         return made
 
+    def is_there(self) -> bool:
+        """A port is nobody else's as long as it is ours."""
+        return True
+
     def remove(self) -> None:
         """A port leaves nothing behind."""
 
@@ -116,10 +125,17 @@ class SocketFile:
             raise
         return made
 
+    def is_there(self) -> bool:
+        """Tell whether the file is still the one that we made."""
+        try:
+            return self._made is not None and _identity(self._path.lstat()) == self._made
+        except OSError:
+            return False
+
     def remove(self) -> None:
         """Remove the file, if it is still the one that we made."""
-        with suppress(FileNotFoundError):
-            if self._made is not None and _identity(self._path.lstat()) == self._made:
+        if self.is_there():
+            with suppress(FileNotFoundError):
                 self._path.unlink()
         self._made = None
 
@@ -161,6 +177,7 @@ class WatchedSocket:
         self._prepare = prepare
         self._socket: socket.socket | None = None
         self._is_watched = True
+        self._is_closed = False
         self.problem: str | None = "not open yet"
 
     @property
@@ -169,12 +186,17 @@ class WatchedSocket:
         return None if self._socket is None else self._socket.getsockname()
 
     async def run(self) -> None:
-        """Open it, and keep it open until cancelled or closed."""
+        """Open it, again should its file go, and keep it open until cancelled or closed."""
         backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
         try:
-            while self.problem is not None:
-                if not self._try_to_open():
+            while not self._is_closed:
+                if self._socket is None and not self._try_to_open():
                     await asyncio.sleep(backoff.next_seconds())
+                    continue
+                backoff.reset()
+                await asyncio.sleep(_LOOK_SECONDS)
+                if not self._place.is_there():
+                    self._let_go()
             await asyncio.Event().wait()
         finally:
             self.close()
@@ -197,12 +219,24 @@ class WatchedSocket:
 
     def close(self) -> None:
         """Close it for good, and take away its file."""
+        self._is_closed = True
         self.problem = None
         if self._socket is not None:
-            self.watch(False)
-            self._socket.close()
-            self._socket = None
-            self._place.remove()
+            self._close(self._socket)
+
+    def _let_go(self) -> None:
+        """Close one that nobody finds any more, with what had come until then."""
+        if self._socket is None:
+            return
+        _logger.warning("a socket's file is gone, and made anew", place=str(self._place))
+        self.read_once()
+        self._close(self._socket)
+
+    def _close(self, opened: socket.socket) -> None:
+        asyncio.get_running_loop().remove_reader(opened)
+        opened.close()
+        self._socket = None
+        self._place.remove()
 
     def _try_to_open(self) -> bool:
         try:

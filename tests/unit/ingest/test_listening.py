@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.sources import listening
 from ingest.sources.listening import NetworkPlace, SocketFile, WatchedSocket
 from telemetry.settings import SettingError
 from tests.eventually import eventually_async
@@ -157,6 +158,36 @@ async def test_a_place_that_is_taken_is_tried_until_it_is_free() -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert watched.address is None
+
+
+@both_kinds
+async def test_a_socket_whose_file_is_gone_is_made_anew_and_what_had_come_is_read(
+    tmp_path: Path, kind: socket.SocketKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "_LOOK_SECONDS", 0.01)
+    path, heard = tmp_path / "in.sock", []
+    watched = WatchedSocket(place(path, kind), lambda one: heard.append(one))
+    running = asyncio.create_task(watched.run())
+    await eventually_async(lambda: watched.problem is None)
+    with socket.socket(socket.AF_UNIX, kind) as before:
+        before.connect(str(path))
+        watched.watch(False)
+        if kind == DATAGRAM:
+            before.send(b"hello")
+        watched.watch(True)
+
+        path.unlink()
+        await eventually_async(path.is_socket)
+
+    assert heard
+    with socket.socket(socket.AF_UNIX, kind) as after:
+        after.connect(str(path))
+        path.unlink()
+        path.write_text("precious")
+        await eventually_async(lambda: "is no socket" in (watched.problem or ""))
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert path.read_text() == "precious"
 
 
 async def test_a_socket_that_is_not_watched_is_left_unread_and_then_read() -> None:
