@@ -27,6 +27,8 @@ READINGS_PER_SECOND = 1_000
 _SETTLED_WITHIN_SECONDS = 60.0
 _LOOK_SECONDS = 0.5
 _LINES = "400"
+_LINES_SHOWN = 6
+_LINE_LENGTH = 300
 
 
 class StepFailed(StackError):
@@ -189,6 +191,9 @@ class Trial:
             logs = self.docker.call("service", "logs", "--timestamps", "--tail", _LINES, service)
             text = f"{tasks}\n{logs.stdout}{logs.stderr}"
             (folder / f"{name}.log").write_text(text, encoding="utf-8")
+            # The folder may be gone with the machine when somebody reads this.
+            for line in (logs.stdout + logs.stderr).splitlines()[-_LINES_SHOWN:]:
+                self.console.print(line[:_LINE_LENGTH], style="dim", markup=False, highlight=False)
         self.console.print(f"    what was logged is in {folder}", style="dim", highlight=False)
 
     def _tell(self) -> None:

@@ -21,6 +21,7 @@ from broker.certificates import Authority
 from stack.local import HOST, LocalStack
 from stack.ports import reserve_port
 from stack.process import ROOMS, Process
+from stack.waiting import holds_within
 from telemetry.credentials import device_password
 from tests.eventually import eventually
 
@@ -91,12 +92,18 @@ class Served(Process):
         return checked.returncode, checked.stdout
 
     def let_devices_in(self) -> None:
-        """Say, as an ingest that has subscribed does, that one is online."""
+        """Say that an ingest is online, and again, as one does that comes back when shut out."""
         eventually(lambda: self.reason(access.INGEST) == probe.ACCEPTED, what="services let in")
         with client(self, access.INGEST) as (ingest, _):
-            online = ingest.publish("status/denyut/ingest-1", b'{"state":"online"}', qos=1)
-            online.wait_for_publish(5)
-        eventually(lambda: "devices are let in" in self.log_path.read_text(), what="devices let in")
+
+            def are_in() -> bool:
+                ingest.publish("status/denyut/ingest-1", b'{"state":"online"}', qos=1)
+                return holds_within(lambda: "devices are let in" in self.log_text(), 1.0)
+
+            eventually(are_in, what="devices let in")
+
+    def log_text(self) -> str:
+        return self.log_path.read_text()
 
     def close(self) -> None:
         self.stop()
@@ -212,6 +219,21 @@ def test_devices_wait_outside_until_an_ingest_has_subscribed(local: LocalStack) 
         assert broker.reason(access.API) == probe.ACCEPTED
         assert broker.reason("press-00000") == probe.NOT_AUTHORIZED
 
+        broker.let_devices_in()
+
+        eventually(lambda: broker.reason("press-00000") == probe.ACCEPTED)
+
+
+def test_devices_are_let_in_though_the_broker_has_shut_out_whoever_listens_for_it(
+    local: LocalStack,
+) -> None:
+    with served(local) as broker:
+        eventually(lambda: broker.reason(access.INGEST) == probe.ACCEPTED)
+        (broker.folder / "run" / "passwords").write_text("")
+        os.kill(broker.pid, signal.SIGHUP)
+        eventually(lambda: "devices still wait" in broker.log_text())
+
+        eventually(lambda: broker.reason(access.INGEST) == probe.ACCEPTED)
         broker.let_devices_in()
 
         eventually(lambda: broker.reason("press-00000") == probe.ACCEPTED)
