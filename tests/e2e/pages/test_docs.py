@@ -50,3 +50,9 @@ def test_a_route_in_the_list_leads_to_its_description_by_keyboard(
     assert box is not None
     assert bar is not None
     assert box["y"] >= bar["height"]
+
+
+def test_the_type_of_every_field_is_told(api: Service, open_page: OpenPage) -> None:
+    page = shown(api, open_page, 1280, "light")
+    assert "one of" in page.locator("#schema-ReadingsAnswer tr", has_text="aggregate").inner_text()
+    assert page.locator("[id^=schema-] td", has_text="anything").all_inner_texts() == []

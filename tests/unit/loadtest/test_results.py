@@ -37,5 +37,15 @@ def test_the_verdict_is_a_page_as_well(tmp_path: Path) -> None:
     write_verdict([Judged("latest p95_ms, at most", 100, 20.5, met=True)], measured, tmp_path)
 
     page = (tmp_path / "verdict.html").read_text()
-    for word in ("latest p95_ms, at most", "1,200", "20.0", "every objective was met"):
+    for word in ("latest p95_ms, at most", "1,200", "20.5", "every objective was met", "60 s"):
         assert word in page
+
+
+def test_the_name_of_an_operation_is_text_on_the_page_whatever_it_holds(tmp_path: Path) -> None:
+    odd = Judged("<b>&</b> p95_ms, at most", 100, None, met=False)
+
+    write_verdict([odd], Measured([], None, 60), tmp_path)
+
+    page = (tmp_path / "verdict.html").read_text()
+    assert "&lt;b&gt;&amp;&lt;/b&gt; p95_ms" in page
+    assert "<b>" not in page
