@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from math import sin
+from typing import get_args
 
 from msgspec import Struct
 
@@ -17,7 +18,11 @@ from api.gaps import GapWatch
 from api.status_board import StatusBoard
 from ingest.tally import Tally
 from ingest.tally import samples as ingest_samples
+from loadtest.figures import MEASUREMENT
+from loadtest.figures import samples as load_samples
+from loadtest.objectives import Operation, Users
 from sensors.counters import Counters
+from stack.dashboards.pipeline import ROUTES, STREAM
 from telemetry.latency import Latencies
 from telemetry.metrics import Sample
 from telemetry.reading import Reading, Value
@@ -30,7 +35,6 @@ _SILENT_FOR_MS = 20 * 60_000
 _STATION_EVERY = 60
 _FLAT_STEPS = 60
 _SITES = ("bandung", "surabaya", "cikarang")
-_ROUTES = ("latest", "devices", "readings", "fleet", "delivery")
 
 
 class KnownFleet(Struct, frozen=True, kw_only=True):
@@ -46,6 +50,7 @@ class KnownFleet(Struct, frozen=True, kw_only=True):
     quarantined: int = 5
     broker_dropped: int = 11
     clients: int = 42
+    load_users: int = 86
 
     @property
     def start_ms(self) -> int:
@@ -147,6 +152,7 @@ def _figures(store: Store, fleet: KnownFleet) -> Iterator[Reading]:
         ("ingest-2", "denyut_ingest"): _ingest(fleet, 2),
         ("sensors-1", "denyut_sensors"): _sensors(fleet),
         ("api-1", "denyut_api"): _api(store, fleet),
+        ("loadtest-1", MEASUREMENT): _load(fleet),
     }
     steps = round(fleet.hours * _HOUR_MS) // 10_000
     # What rises within a range's first interval is before the range: nothing does here.
@@ -221,7 +227,7 @@ def _sensors(fleet: KnownFleet) -> Sequence[Sample]:
 
 def _api(store: Store, fleet: KnownFleet) -> Sequence[Sample]:
     board, figures = statuses(fleet), Figures()
-    for route in _ROUTES:
+    for route in (*ROUTES, STREAM):
         for _request in range(300):
             figures.count_request(route, 200, 0.004)
         figures.count_request(route, 503, 0.001)
@@ -229,6 +235,11 @@ def _api(store: Store, fleet: KnownFleet) -> Sequence[Sample]:
     gaps.count(store)
     cache = AnswerCache(keep_seconds=1.0, max_answers=1, wait_seconds=1.0)
     return [*figures.samples(cache, board), *gaps.samples()]
+
+
+def _load(fleet: KnownFleet) -> Sequence[Sample]:
+    done = [Operation(one, one, 4_000, 10, 8, 12, 20) for one in get_args(Users)]
+    return list(load_samples(fleet.load_users, done, done))
 
 
 def now_ms() -> int:

@@ -96,7 +96,7 @@ def limit() -> Iterator[Row]:
 
 def _environment(local: LocalStack, *, users: int) -> dict[str, str]:
     broker = local.start_broker()
-    broker.admit(f"load-1-{number:04}" for number in range(users))
+    broker.admit(["loadtest-1", *(f"load-1-{number:04}" for number in range(users))])
     return locust_environment(
         os.environ,
         {

@@ -43,6 +43,7 @@ from loadtest.objectives import (
     read_objectives,
 )
 from loadtest.pace import Tally, rate_percent
+from loadtest.reporting import FigureReports
 from loadtest.settings import LoadtestSettings
 from loadtest.verdict import print_verdict, write_verdict
 from loadtest.window import operations
@@ -76,6 +77,7 @@ class Course:
         self._all_met = False
         # What the workers last reported, by their ids.
         self._reported: dict[str, Report] = {}
+        self._figures: FigureReports | None = None
 
     def listen(self, events: Events) -> None:
         """Take part in what Locust does."""
@@ -115,6 +117,9 @@ class Course:
         shape = environment.shape_class
         self._began_s = shape.start_time if shape else time.perf_counter()
         runner = environment.runner
+        if not isinstance(runner, WorkerRunner):
+            self._figures = FigureReports(self._settings, environment)
+            self._figures.begin()
         if isinstance(runner, LocalRunner | WorkerRunner):
             index = runner.worker_index if self._settings.processes else 0
             self._devices.begin(Place(self._settings.slot, index, max(1, self._settings.processes)))
@@ -185,6 +190,8 @@ class Course:
 
     def _conclude(self, environment: Environment) -> None:
         """Judge the run, and leave what came of it."""
+        if self._figures is not None:
+            self._figures.end()
         measured = self._measured(environment)
         judged = self._judged(environment, measured)
         self._all_met = all(one.met for one in judged)

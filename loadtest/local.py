@@ -49,7 +49,8 @@ def _start(local: LocalStack, settings: LoadtestSettings, store: str) -> dict[st
     local.start_fleet(_FLEET, devices=_FLEET_DEVICES)
     # A user that begins while another leaves has a number of its own.
     count = 2 * (settings.publishers + settings.freshness) + settings.processes
-    broker.admit(f"load-{settings.slot}-{number:04}" for number in range(count))
+    names = (f"load-{settings.slot}-{number:04}" for number in range(count))
+    broker.admit([f"loadtest-{settings.slot}", *names])
     key = write_private(local.folder / "loadtest-fleet-key", local.fleet_key)
     return {
         "LOADTEST_TARGET": api.url,

@@ -55,6 +55,7 @@ def device() -> Dashboard:
             unit="short",
             repeat="field",
             interval="10s",
+            from_zero=False,
         ),
         table(
             "Commands",

@@ -9,6 +9,7 @@ Each field is asked by itself: for three of them in one subquery InfluxDB takes 
 from stack.dashboards.queries import Target, influxql
 
 INGEST, API, SENSORS = "denyut_ingest", "denyut_api", "denyut_sensors"
+LOADTEST = "denyut_loadtest"
 
 Named = dict[str, str]
 """Fields by the names under which a panel shows them."""

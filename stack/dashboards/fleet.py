@@ -59,6 +59,7 @@ def fleet() -> Dashboard:
             unit="short",
             repeat="field",
             points=300,
+            from_zero=False,
         ),
         variables=[
             SITE,

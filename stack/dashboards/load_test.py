@@ -1,13 +1,14 @@
-"""The dashboard *Load test*: what the pipeline did while Locust asked and published."""
+"""The dashboard *Load test*: what Locust did, and beside it what the pipeline did."""
 
-from grafana_foundation_sdk.models.dashboard import Dashboard
+from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from stack.dashboards import figures, pipeline
 from stack.dashboards.dashboard import dashboard
-from stack.dashboards.figures import API, INGEST
+from stack.dashboards.figures import API, INGEST, LOADTEST
 from stack.dashboards.panels import lines
 
 UID = "denyut-load-test"
+USERS = ("readers", "streams", "publishers", "freshness")
 
 
 def load_test() -> Dashboard:
@@ -16,6 +17,7 @@ def load_test() -> Dashboard:
         UID,
         "Load test",
         "A load test, marked by `denyut-grafana annotate`, beside what the pipeline did meanwhile.",
+        *_of_locust(),
         pipeline.api_requests(),
         pipeline.api_latency(),
         pipeline.stored_by_level(),
@@ -47,3 +49,36 @@ def load_test() -> Dashboard:
         since="now-30m",
         refresh="10s",
     )
+
+
+def _of_locust() -> list[Panel]:
+    return [
+        lines(
+            "Locust's users",
+            "Users of all kinds that were at work.",
+            *figures.gauges(LOADTEST, {"users": "users"}),
+            unit="none",
+            interval="10s",
+        ),
+        lines(
+            "Locust's operations a second",
+            "What each kind of users did, readings that streams told included.",
+            *figures.rates(LOADTEST, {one: f"operations_{one}" for one in USERS}),
+            unit="ops",
+            interval="10s",
+        ),
+        lines(
+            "Locust's failures a second",
+            "Operations that failed, by the kind of users that tried them.",
+            *figures.rates(LOADTEST, {one: f"failed_operations_{one}" for one in USERS}),
+            unit="ops",
+            interval="10s",
+        ),
+        lines(
+            "Locust's latency, 95th percentile",
+            "Of the slowest operation of each kind of users, within the last 10 seconds.",
+            *figures.gauges(LOADTEST, {one: f"p95_ms_{one}" for one in USERS}, of_one=True),
+            unit="ms",
+            interval="10s",
+        ),
+    ]

@@ -52,8 +52,12 @@ def lines(
     repeat: str | None = None,
     stack: bool = False,
     points: int = _POINTS_OF_LINES,
+    from_zero: bool = True,
 ) -> Panel:
-    """Return a panel of series over time; steps are drawn as lines."""
+    """Return a panel of series over time; steps are drawn as lines.
+
+    `from_zero` is for what counts: Grafana draws nothing below, and what devices measure may be.
+    """
     custom = dict(_LINES)
     if steps:
         custom["thresholdsStyle"] = {"mode": "dashed"}
@@ -74,7 +78,7 @@ def lines(
         }
     )
     drawn = common.GraphFieldConfig.from_json(custom)
-    panel.field_config = _field_config(unit, steps, custom=drawn, least=0)
+    panel.field_config = _field_config(unit, steps, custom=drawn, least=0 if from_zero else None)
     return panel
 
 

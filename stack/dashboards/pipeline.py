@@ -8,7 +8,12 @@ from stack.dashboards.figures import API, INGEST
 from stack.dashboards.panels import ORANGE, RED, lines, number
 
 UID = "denyut-pipeline"
-ROUTES = ("latest", "devices", "readings", "fleet", "delivery")
+ROUTES = (
+    *("latest", "devices", "readings", "fleet", "delivery"),
+    *("gaps", "sites", "measurements", "commands"),
+)
+STREAM = "stream"
+"""Its time is counted until an answer begins, which says nothing of what follows."""
 LEVELS = ("0", "1", "2")
 _WHERE = ' AND "device" =~ /^(${process:regex})$/'
 
@@ -170,8 +175,8 @@ def api_requests() -> Panel:
         *figures.rates(
             API,
             {
-                **{route: f"requests_{route}_2xx" for route in ROUTES},
-                **{f"{route} failed": f"requests_{route}_5xx" for route in ROUTES},
+                **{route: f"requests_{route}_2xx" for route in (*ROUTES, STREAM)},
+                **{f"{route} failed": f"requests_{route}_5xx" for route in (*ROUTES, STREAM)},
             },
         ),
         unit="reqps",
@@ -182,7 +187,8 @@ def api_latency() -> Panel:
     """Return how long the API takes."""
     return lines(
         "API latency",
-        "Time inside the API for a request answered well, on average, by route.",
+        "Time inside the API for a request answered well, on average, by route; a command's is "
+        "mostly the device's.",
         *(
             figures.ratio(API, route, [f"request_seconds_{route}_2xx"], [f"requests_{route}_2xx"])
             for route in ROUTES

@@ -174,11 +174,11 @@ def _own_devices(ranges: str) -> str:
 def _devices(settings: DeploySettings, ranges: str) -> str:
     """Return the names that the broker lets in: all slots' devices, and each task's own.
 
-    Publishers of a load test are `load-SLOT-NUMBER`.
+    Publishers of a load test are `load-SLOT-NUMBER`, the task itself `loadtest-SLOT`.
     """
     own = "".join(f"sensors-{slot}\n" for slot in range(1, settings.max_sensors + 1))
     own += "".join(
-        f"load-{slot}-{{0000..{LOADTEST_DEVICES - 1:04}}}\n"
+        f"loadtest-{slot}\nload-{slot}-{{0000..{LOADTEST_DEVICES - 1:04}}}\n"
         for slot in range(1, MOST_LOADTESTS + 1)
     )
     further = Path(settings.devices_file).read_text("utf-8") if settings.devices_file else ""

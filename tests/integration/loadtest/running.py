@@ -27,7 +27,12 @@ def told(tmp_path: Path, **settings: str) -> dict[str, str]:
 def publishing(local: LocalStack, tmp_path: Path, target: str, **settings: str) -> dict[str, str]:
     """Let publishers into the stack's broker, and return what a run of them is told."""
     broker = local.start_broker()
-    broker.admit(f"load-{slot}-{number:04}" for slot in (1, 2) for number in range(40))
+    broker.admit(
+        [
+            *("loadtest-1", "loadtest-2"),
+            *(f"load-{slot}-{number:04}" for slot in (1, 2) for number in range(40)),
+        ]
+    )
     key = tmp_path / "fleet-key"
     key.write_text(local.fleet_key)
     ours = {"READERS": "1", "PUBLISHERS": "12", "FRESHNESS": "2", "TARGET": target}

@@ -7,6 +7,7 @@ import pytest
 
 from stack.local import LocalStack
 from stack.services import Service
+from telemetry.store import Store
 from tests.eventually import eventually
 from tests.integration.loadtest.running import (
     free_port,
@@ -71,10 +72,21 @@ def test_a_run_of_all_users_meets_its_objectives_and_nothing_is_lost(
     assert found["stream resume"]["num_requests"] >= 3
     assert found["stream reading"]["num_requests"] > 5
 
+    published = sum(found[name]["num_requests"] for name in PUBLISHING)
     store = local.open_store()
     stored = sum(one.count for one in store.sequence_counts() if one.device.startswith("load-"))
+    assert stored == published
+    eventually(lambda: figures(store).get("operations_publishers", 0) >= published)
+    assert figures(store)["failed_operations_publishers"] == 0
+    assert figures(store)["p95_ms_readers"] > 0
     store.close()
-    assert stored == sum(found[name]["num_requests"] for name in PUBLISHING)
+
+
+def figures(store: Store) -> dict[str, float]:
+    """Return what the run last told of itself in the store."""
+    for one in store.latest(site="denyut", device="loadtest-1"):
+        return {name: float(value) for name, value in one.values.items()}
+    return {}
 
 
 def test_a_reading_that_is_acknowledged_and_never_stored_is_found(

@@ -125,6 +125,7 @@ def test_every_query_of_every_panel_answers_with_what_its_panel_needs(server: Se
         ("denyut-pipeline", "Quarantined", {}, "quarantined", 5),
         ("denyut-pipeline", "Dropped by the broker", {}, "dropped", 11),
         ("denyut-load-test", "Connections to the broker", {}, "clients", 42),
+        ("denyut-load-test", "Locust's users", {}, "users", 86),
     ],
 )
 def test_a_panel_shows_the_number_that_is_known(

@@ -16,7 +16,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from api.app import create_app
 from api.settings import ApiSettings
 from api.status_board import StatusBoard
-from stack.dashboards.pipeline import ROUTES
+from stack.dashboards.pipeline import ROUTES, STREAM
 from stack.dashboards.written import FOLDER_PATH, files
 from telemetry.store.opening import open_store
 
@@ -168,8 +168,16 @@ def test_no_secret_stands_in_a_file_and_nobody_edits_a_source() -> None:
     assert [source["uid"] for source in SOURCES if source.get("isDefault")] == ["denyut-influxql"]
 
 
-def test_the_routes_of_the_panels_are_routes_of_the_api(tmp_path: Path) -> None:
+def test_the_panels_of_the_api_show_every_route_that_answers_with_data(tmp_path: Path) -> None:
     settings = ApiSettings(store_url=f"sqlite:///{tmp_path}/store.db")
     app = create_app(settings, open_store(settings), StatusBoard(1))
 
-    assert set(ROUTES) <= set(app.blueprints)
+    assert {*ROUTES, STREAM} == set(app.blueprints) - {"page", "document", "health"}
+
+
+def test_what_devices_measure_may_be_below_zero() -> None:
+    panels = [panel for path in DASHBOARDS for panel in read(path)["panels"]]
+    of_fields = [panel for panel in panels if panel["title"].startswith("${field}")]
+
+    assert len(of_fields) == 2
+    assert all("min" not in panel["fieldConfig"]["defaults"] for panel in of_fields)
