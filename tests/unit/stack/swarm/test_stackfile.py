@@ -21,7 +21,7 @@ from telemetry.settings import declarations
 FILE = Path(__file__).parents[4] / "stack" / "stack.yml"
 OVERLAYS = sorted(FILE.parent.joinpath("overlays").glob("*.yml"))
 VIAS = [path for path in OVERLAYS if path.stem.startswith("via-")]
-STATELESS = {"api"}
+STATELESS = {"api", "front"}
 ON_DEMAND = {"loadtest"}
 
 
@@ -129,6 +129,17 @@ def test_without_ipvs_every_service_is_found_by_its_tasks() -> None:
     named = yaml.safe_load(FILE.with_name("overlays").joinpath("no-ipvs.yml").read_text())
 
     assert named["services"].keys() == services().keys()
+
+
+def test_a_port_of_the_node_is_let_go_before_the_next_task_wants_it() -> None:
+    named = yaml.safe_load(FILE.with_name("overlays").joinpath("no-ipvs.yml").read_text())
+
+    for name, service in named["services"].items():
+        if "ports" in service:
+            whole = services()[name]["deploy"] | service["deploy"]
+            assert whole["update_config"]["order"] == "stop-first", name
+            assert whole["update_config"]["failure_action"] == "rollback", name
+            assert whole["rollback_config"]["order"] == "stop-first", name
 
 
 def test_what_is_taken_away_with_the_data_is_every_volume() -> None:
