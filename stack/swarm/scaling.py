@@ -15,6 +15,7 @@ from stack.swarm.docker import Row
 from stack.swarm.loadtesting import SERVICE as LOADTEST
 from stack.swarm.loadtesting import run_loadtest
 from stack.swarm.readiness import Readiness
+from stack.swarm.settings import MOST_APIS
 from stack.waiting import holds_within
 
 SCALABLE = ("sensors", "ingest", "api", LOADTEST)
@@ -83,6 +84,8 @@ def _check(deployment: Deployment, service: str, replicas: int) -> None:
             f"the broker lets in the devices of {settings.max_sensors} sensors tasks: "
             f"make deploy with DENYUT_MAX_SENSORS={replicas} first"
         )
+    if service == "api" and replicas > MOST_APIS:
+        raise SwarmError(f"front shares requests among {MOST_APIS} API tasks, not {replicas}")
 
 
 def _wait_until_gone(deployment: Deployment, service: str, slot: int) -> None:

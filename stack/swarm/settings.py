@@ -13,6 +13,9 @@ from telemetry.private_files import write_private
 from telemetry.reading import Name
 from telemetry.settings import Settings, declarations
 
+MOST_APIS = 32
+"""For as many `front` has room in its table; more would never be asked anything."""
+
 Replicas = Annotated[int, Meta(ge=0, le=1_000)]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 Via = Literal["mqtt", "tcp", "unix", "udp", "unixgram", "folder", "database", "http"]
@@ -61,7 +64,7 @@ class DeploySettings(Settings, frozen=True, kw_only=True):
     ] = ""
     sensors: Annotated[Replicas, Meta(description="sensors tasks")] = 1
     ingest: Annotated[Replicas, Meta(description="ingest tasks, which share the load")] = 1
-    api: Annotated[Replicas, Meta(description="API tasks")] = 2
+    api: Annotated[int, Meta(ge=0, le=MOST_APIS, description="API tasks")] = 2
     grafana: Annotated[int, Meta(ge=0, le=1, description="Grafana tasks")] = 1
     alert_email: Annotated[
         str,

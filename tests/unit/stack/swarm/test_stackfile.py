@@ -13,10 +13,10 @@ from sensors.settings import SensorsSettings
 from stack.swarm import PreflightError
 from stack.swarm.materials import make_materials
 from stack.swarm.removal import VOLUMES
-from stack.swarm.settings import DeploySettings, Via
+from stack.swarm.settings import MOST_APIS, DeploySettings, Via
 from stack.swarm.stackfile import StackFile, fitting_overlays, via_overlays
 from stack.swarm.vault import Vault
-from telemetry.settings import declarations
+from telemetry.settings import SettingError, declarations
 
 FILE = Path(__file__).parents[4] / "stack" / "stack.yml"
 OVERLAYS = sorted(FILE.parent.joinpath("overlays").glob("*.yml"))
@@ -79,6 +79,15 @@ def test_only_the_front_and_the_broker_are_published() -> None:
     published = {name for name, service in services().items() if "ports" in service}
 
     assert published == {"front", "broker"}
+
+
+def test_the_front_has_room_for_as_many_apis_as_there_can_be() -> None:
+    table = FILE.parent.joinpath("front", "haproxy.cfg").read_text()
+
+    assert f"server-template task {MOST_APIS} tasks.api:" in table
+    assert DeploySettings.load({"DENYUT_API": str(MOST_APIS)}).api == MOST_APIS
+    with pytest.raises(SettingError, match=f"DENYUT_API.*{MOST_APIS}"):
+        DeploySettings.load({"DENYUT_API": str(MOST_APIS + 1)})
 
 
 def test_devices_share_a_network_with_the_broker_alone() -> None:
