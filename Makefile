@@ -27,6 +27,8 @@ EXTRAS_ingest := --extra database
 EXTRAS_sensors := --extra database
 # hdrhistogram names pbr, which names setuptools; both only for its own building.
 UNUSED   := --no-emit-package pbr --no-emit-package setuptools
+# A variable without which a command means nothing, and how it is given.
+need = $(if $($(1)),,$(error $(1) is not given: $(2)))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test check faults loadtest bench compare tools tools-bench images deploy undeploy status scale leave rotate \
@@ -85,19 +87,19 @@ status: $(RUNTIME) ## every service of the stack, and ingests that went without 
 	@$(SWARM) status
 
 scale: $(RUNTIME) ## more or fewer tasks, without a loss: SERVICE=sensors|ingest|api|loadtest N=3
-	@$(SWARM) scale "$(SERVICE)" "$(N)"
+	@$(call need,SERVICE,make scale SERVICE=ingest N=3)$(call need,N,make scale SERVICE=$(SERVICE) N=3)$(SWARM) scale "$(SERVICE)" "$(N)"
 
 leave: $(RUNTIME) ## drain what is parked for an ingest that went without leaving: SLOT=3
-	@$(SWARM) leave "$(SLOT)"
+	@$(call need,SLOT,make leave SLOT=3)$(SWARM) leave "$(SLOT)"
 
 rotate: $(RUNTIME) ## new tokens, passwords and certificates [WHAT="api-keys fleet-key"]
 	@$(SWARM) rotate $(WHAT)
 
 backup: $(RUNTIME) ## all that InfluxDB holds into a file: FILE=denyut.tar
-	@$(SWARM) backup "$(FILE)"
+	@$(call need,FILE,make backup FILE=denyut.tar)$(SWARM) backup "$(FILE)"
 
 restore: $(RUNTIME) ## bring a backup back: FILE=denyut.tar [REPLACE=1: what is stored now goes]
-	@$(SWARM) restore "$(FILE)" $(if $(REPLACE),--replace)
+	@$(call need,FILE,make restore FILE=denyut.tar)$(SWARM) restore "$(FILE)" $(if $(REPLACE),--replace)
 
 audit: $(RUNTIME) ## the devices' ledgers against what the stack has stored
 	@$(SWARM) audit

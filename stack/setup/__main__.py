@@ -97,7 +97,8 @@ def roll_up(
 @application.command("backup")
 def back_up(
     to: Annotated[
-        Path | None, typer.Option(help="a file; without it the backup goes to standard output")
+        Path | None,
+        typer.Option(help="a file; without it the backup goes to standard output", dir_okay=False),
     ] = None,
     secrets_from_stdin: SecretsFromStdin = False,
 ) -> None:

@@ -80,7 +80,9 @@ def rotate(
 
 
 @application.command()
-def backup(to: Annotated[Path, typer.Argument(help="the file to write")]) -> None:
+def backup(
+    to: Annotated[Path, typer.Argument(help="the file to write", dir_okay=False)],
+) -> None:
     """Write all that InfluxDB holds to a file."""
     backups.backup(_deployment(), to)
 
