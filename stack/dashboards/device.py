@@ -8,7 +8,8 @@ from stack.dashboards.panels import ORANGE, RED, column, lines, number, table
 from stack.dashboards.queries import influxql
 
 UID = "denyut-device"
-_DEVICE = "\"device\" = '${device}' AND $timeFilter"
+# In InfluxQL Grafana takes names for regular expressions, and escapes the dot of a field `tilt.x`.
+_DEVICE = "\"device\" = '${device:raw}' AND $timeFilter"
 
 
 def device() -> Dashboard:
@@ -48,8 +49,8 @@ def device() -> Dashboard:
             "${field}",
             "The mean in each interval, between the least and the greatest value.",
             influxql(
-                'SELECT min("${field}") AS "least", mean("${field}") AS "mean", '
-                f'max("${{field}}") AS "greatest" FROM "${{measurement}}" WHERE {_DEVICE} '
+                'SELECT min("${field:raw}") AS "least", mean("${field:raw}") AS "mean", '
+                f'max("${{field:raw}}") AS "greatest" FROM "${{measurement:raw}}" WHERE {_DEVICE} '
                 "GROUP BY time($__interval) fill(none)"
             ),
             unit="short",
@@ -62,7 +63,7 @@ def device() -> Dashboard:
             "What the API told the device in the range, how it went, and how long that took.",
             influxql(
                 'SELECT "command", "outcome", "milliseconds" FROM "denyut_commands" WHERE '
-                "\"to\" = '${device}' AND $timeFilter ORDER BY time DESC LIMIT 100",
+                "\"to\" = '${device:raw}' AND $timeFilter ORDER BY time DESC LIMIT 100",
                 as_table=True,
             ),
             unit="none",
@@ -87,7 +88,7 @@ def device() -> Dashboard:
             chosen(
                 "measurement",
                 "Measurement",
-                "SHOW MEASUREMENTS WHERE \"device\" = '${device}'",
+                "SHOW MEASUREMENTS WHERE \"device\" = '${device:raw}'",
                 several=False,
             ),
             chosen(

@@ -13,6 +13,7 @@ SPAN = Span(1_700_000_000_000, 1_700_003_600_000)
         ("WHERE $timeFilter", "WHERE time >= 1700000000000ms and time <= 1700003600000ms"),
         ("GROUP BY time($__interval)", "GROUP BY time(5000ms)"),
         ("\"x_${qos}\" = '$device'", "\"x_1\" = 'a.b'"),
+        ("= '${device:raw}'", "= 'a.b'"),
         ("=~ /^(${site:regex})$/", "=~ /^((north|south))$/"),
         ("=~ /^(${device:regex})$/", r"=~ /^(a\.b)$/"),
         ("=~ /^(${all:regex})$/", "=~ /^(.*)$/"),

@@ -124,6 +124,19 @@ def test_every_variable_that_is_used_is_there(path: Path) -> None:
     assert {one.get("repeat") for one in found["panels"]} <= offered | {None}
 
 
+@every_dashboard
+def test_no_name_is_escaped_where_influxql_wants_it_plain(path: Path) -> None:
+    """Grafana escapes the dot of a field `tilt.x` where a query does not say how it is wanted."""
+    found = read(path)
+    asked = [target for panel in found["panels"] for target in panel["targets"]]
+    influxql = [one["query"] for one in asked if one["datasource"]["uid"] == "denyut-influxql"]
+    offered = [one["query"] for one in found["templating"]["list"]]
+    influxql += [query for query in offered if isinstance(query, str)]
+
+    without_format = {name for query in influxql for name in re.findall(r"\$\{(\w+)\}", query)}
+    assert without_format <= {"qos"}
+
+
 @every_rule
 def test_a_rule_goes_through_the_types_of_grafanas_sdk_without_loss(rule: dict[str, Any]) -> None:
     of_a_group = {"folderUID": "", "orgID": 0, "ruleGroup": ""}
