@@ -15,9 +15,9 @@ import msgspec
 from msgspec import Struct
 
 from ingest.message import Receipt
+from ingest.sources.line_ends import MOST_EMPTY_LINES, BegunLine
 
 READY = b'{"ready":true}\n'
-MOST_EMPTY_LINES = 1_000
 MOST_NAMED = 500
 """So many quarantined readings one answer names, whatever number of lines it is for."""
 
@@ -40,7 +40,7 @@ class LineSplitter:
 
     def __init__(self, longest_bytes: int) -> None:
         self._longest_bytes = longest_bytes
-        self._rest = bytearray()
+        self._begun = BegunLine(longest_bytes)
         self._empty_in_a_row = 0
         self._lines = 0
         self.trouble: Trouble | None = None
@@ -48,30 +48,31 @@ class LineSplitter:
     @property
     def unfinished_bytes(self) -> int:
         """How much is there of a line that has no end yet."""
-        return len(self._rest)
+        return self._begun.kept_bytes
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take what came next; return the lines that are complete now."""
         if self.trouble is not None:
             return []
-        pieces = data.split(b"\n")
-        rest = pieces.pop()
-        if pieces and self._rest:
-            pieces[0] = bytes(self._rest) + pieces[0]
-            self._rest.clear()
-        lines = self._lines_of(pieces)
-        self._keep(rest)
+        first, newline, others = data.partition(b"\n")
+        self._begin(first)
+        if not newline or self.trouble is not None:
+            return []
+        *whole, begun = others.split(b"\n")
+        lines = self._lines_of([self._begun.take(), *whole])
+        if self.trouble is None:
+            self._begin(begun)
         return lines
 
     def end(self) -> None:
         """Note that nothing more comes: a line without an end may be half of one."""
-        if self._rest:
+        if self._begun.size_bytes:
             self.stop(Trouble("the last line has no end", self._lines + 1))
 
     def stop(self, trouble: Trouble) -> None:
         """Take no more, whatever comes."""
         self.trouble = trouble
-        self._rest.clear()
+        self._begun.take()
 
     def _lines_of(self, pieces: Iterable[bytes]) -> list[bytes]:
         lines = []
@@ -91,11 +92,10 @@ class LineSplitter:
                 break
         return lines
 
-    def _keep(self, rest: bytes) -> None:
-        if self.trouble is None:
-            self._rest += rest
-            if len(self._rest) > self._longest_bytes:
-                self.stop(self._too_long())
+    def _begin(self, part: bytes) -> None:
+        self._begun.add(part)
+        if self._begun.is_too_long:
+            self.stop(self._too_long())
 
     def _too_long(self) -> Trouble:
         return Trouble(f"a line is longer than {self._longest_bytes:,} bytes", self._lines + 1)

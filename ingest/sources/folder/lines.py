@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-MOST_EMPTY_LINES = 1_000
+from ingest.sources.line_ends import MOST_EMPTY_LINES, BegunLine
 
 
 class BadLine(Struct, frozen=True):
@@ -24,16 +24,14 @@ class LineCutter:
     """
 
     def __init__(self, longest_bytes: int) -> None:
-        self._longest_bytes = longest_bytes
-        self._begun = b""  # a line whose end has not come
-        self._beyond = 0  # how many bytes of it came that are not kept
+        self._begun = BegunLine(longest_bytes)
         self._lines = 0
         self._empty = 0
 
     def feed(self, piece: bytes) -> list[Line]:
         """Return the lines that end in this piece."""
         first, newline, others = piece.partition(b"\n")
-        self._begin(first)
+        self._begun.add(first)
         if not newline:
             return []
         *whole, begun = others.split(b"\n")
@@ -41,33 +39,27 @@ class LineCutter:
         lines += [line.removesuffix(b"\r") for line in whole if line not in (b"", b"\r")]
         self._lines += len(lines)
         self._empty += 1 + len(whole) - len(lines)
-        self._begin(begun)
+        self._begun.add(begun)
         return lines
 
     def end(self) -> list[Line]:
         """Return what was wrong with the file as a whole."""
         bad: list[Line] = []
-        if self._begun:
+        if self._begun.size_bytes:
             self._lines += 1
-            bad += [self._too_long() or BadLine(self._begun, "the last line has no end")]
+            bad.append(self._too_long() or BadLine(self._begun.take(), "the last line has no end"))
         if self._empty > MOST_EMPTY_LINES or not self._lines:
             bad.append(BadLine(b"", f"{self._empty:,} empty lines"))
         return bad
 
-    def _begin(self, part: bytes) -> None:
-        room = self._longest_bytes - len(self._begun)
-        self._begun += part[:room]
-        self._beyond += max(len(part) - room, 0)
-
     def _first(self) -> list[Line]:
         """Return the line that was begun before this piece, unless it is empty."""
-        line = self._too_long() or self._begun.removesuffix(b"\r")
-        self._begun, self._beyond = b"", 0
+        line = self._too_long() or self._begun.take().removesuffix(b"\r")
         return [line] if line else []
 
     def _too_long(self) -> BadLine | None:
-        if not self._beyond:
+        if not self._begun.is_too_long:
             return None
-        kept = len(self._begun)
-        reason = f"a line of {kept + self._beyond:,} bytes: its first {kept:,} are kept"
-        return BadLine(self._begun, reason)
+        size_bytes, kept = self._begun.size_bytes, self._begun.take()
+        reason = f"a line of {size_bytes:,} bytes: its first {len(kept):,} are kept"
+        return BadLine(kept, reason)

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.sources.folder.lines import MOST_EMPTY_LINES, BadLine, Line, LineCutter
+from ingest.sources.folder.lines import BadLine, Line, LineCutter
+from ingest.sources.line_ends import MOST_EMPTY_LINES
 
 LONGEST = 10
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from ingest.message import Receipt
 from ingest.sources import lines
-from ingest.sources.lines import MOST_EMPTY_LINES, MOST_NAMED, LineSplitter, Trouble
+from ingest.sources.line_ends import MOST_EMPTY_LINES
+from ingest.sources.lines import MOST_NAMED, LineSplitter, Trouble
 from telemetry.payload import Rejected
 
 LONGEST = 20
