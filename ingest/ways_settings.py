@@ -39,6 +39,15 @@ class WaysSettings(StoreSettings, frozen=True, kw_only=True):
             ge=1, le=100_000, description="connections at once over TCP, and over the Unix socket"
         ),
     ] = 10_000
+    tcp_address_connections: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description="connections at once over TCP from one address; where a proxy or Swarm's "
+            "routing mesh hides the senders' own, as many as INGEST_STREAM_CONNECTIONS",
+        ),
+    ] = 2_500
     stream_idle_seconds: Annotated[
         float,
         Meta(ge=1, le=86_400, description="a connection that is silent for longer is closed"),

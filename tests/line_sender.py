@@ -15,7 +15,8 @@ Address = Path | tuple[str, int]
 class LineSender:
     """One connection to a stream socket; `answers` holds every line that came, decoded.
 
-    A `key` is sent first. With a certificate to `trust` it speaks TLS.
+    A `key` is sent first. With a certificate to `trust` it speaks TLS; `from_host` is
+    the address that it comes from.
     """
 
     def __init__(
@@ -24,8 +25,10 @@ class LineSender:
         *,
         key: str | None = None,
         trust: Path | None = None,
+        from_host: str | None = None,
     ) -> None:
         self._address = address
+        self._from = None if from_host is None else (from_host, 0)
         self._key = key
         self._tls = None if trust is None else ssl.create_default_context(cafile=str(trust))
         self.answers: list[dict[str, Any]] = []
@@ -36,7 +39,9 @@ class LineSender:
             self.reader, self.writer = await asyncio.open_unix_connection(self._address)
         else:
             host, port = self._address
-            self.reader, self.writer = await asyncio.open_connection(host, port, ssl=self._tls)
+            self.reader, self.writer = await asyncio.open_connection(
+                host, port, ssl=self._tls, local_addr=self._from
+            )
         if self._key is not None:
             self.send([msgspec.json.encode({"key": self._key})])
         self._listening = asyncio.create_task(self._listen())

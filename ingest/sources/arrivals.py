@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ingest.sources import WayName
+from ingest.sources.hosts import host_of
 from ingest.sources.listening import Place, WatchedSocket
 from telemetry import log
 from telemetry.rarelog import RareLog
@@ -17,15 +18,16 @@ _NO_FILES_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _REST_SECONDS = 0.5  # until files may be left again
 _HANDSHAKE_SECONDS = 5.0
 
-Admit = Callable[[socket.socket], bool]
-MakeProtocol = Callable[[], asyncio.Protocol]
+Admit = Callable[[socket.socket, str], bool]
+
+MakeProtocol = Callable[[str], asyncio.Protocol]
 
 
 class Arrivals:
     """Listens, and lets in whom `admit` admits, which closes all others; `make` is who serves them.
 
-    `on_failure` is called where nothing comes of one that was admitted. While `may_enter` is not
-    set, those admitted wait.
+    `on_failure` is called where nothing comes of one that was admitted. Each is given the host.
+    While `may_enter` is not set, those admitted wait.
     """
 
     def __init__(
@@ -36,7 +38,7 @@ class Arrivals:
         *,
         admit: Admit,
         make: MakeProtocol,
-        on_failure: Callable[[], None],
+        on_failure: Callable[[str], None],
         may_enter: asyncio.Event | None = None,
     ) -> None:
         self._way = way
@@ -82,7 +84,7 @@ class Arrivals:
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):
             try:
-                peer, _address = listening.accept()
+                peer, address = listening.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -91,8 +93,10 @@ class Arrivals:
                     return
                 continue  # who has gone before being let in
             peer.setblocking(False)
-            if self._admit(peer):
-                task = asyncio.create_task(self._let_in(peer), name=f"{self._way} arrival")
+            host = host_of(address)
+            if self._admit(peer, host):
+                arriving = self._let_in(peer, host)
+                task = asyncio.create_task(arriving, name=f"{self._way} arrival")
                 self._arriving[task] = None
                 task.add_done_callback(lambda done: self._arriving.pop(done, None))
 
@@ -101,20 +105,20 @@ class Arrivals:
         self._listening.watch(False)
         asyncio.get_running_loop().call_later(_REST_SECONDS, self._listening.watch, True)
 
-    async def _let_in(self, peer: socket.socket) -> None:
+    async def _let_in(self, peer: socket.socket, host: str) -> None:
         try:
             # Who is in is read, on uvloop, before it can be told to wait.
             while self._may_enter is not None and not self._may_enter.is_set():
                 await self._may_enter.wait()
             await asyncio.get_running_loop().connect_accepted_socket(
-                self._make,
+                lambda: self._make(host),
                 peer,
                 ssl=self._tls,
                 ssl_handshake_timeout=None if self._tls is None else _HANDSHAKE_SECONDS,
             )
         except (OSError, TimeoutError):
             peer.close()
-            self._on_failure()
+            self._on_failure(host)
         except asyncio.CancelledError:
             peer.close()
             raise

@@ -11,9 +11,12 @@ from telemetry.metrics import Sample
 StreamWay = Literal["tcp", "unix"]
 DatagramWay = Literal["udp", "unixgram"]
 _CONNECTED: tuple[WayName, ...] = (*get_args(StreamWay), "http")
-EndReason = Literal["busy", "user", "tls", "key", "framing", "slow", "idle", "unread", "memory"]
-"""Why a connection was ended, or not begun: too many of them, a user who may not send, no TLS, no
-known key, what is no line, too slow, silent, answers not read, too much of unfinished lines."""
+EndReason = Literal[
+    "busy", "address", "user", "tls", "key", "framing", "slow", "idle", "unread", "memory"
+]
+"""Why a connection was ended, or not begun: too many of them, or of one address, a user who may not
+send, no TLS, no known key, what is no line, too slow, silent, answers not read, too much of
+unfinished lines."""
 
 
 @dataclass(slots=True)

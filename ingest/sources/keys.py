@@ -1,6 +1,7 @@
 """The senders' keys: who brings one that is known may write for the devices that it names."""
 
 from pathlib import Path
+from typing import Protocol
 
 from ingest.grant import EVERYTHING, Grant
 from telemetry.keys import KeyEntry
@@ -9,10 +10,26 @@ from telemetry.keys.file import KeyFile
 from telemetry.settings import SettingError
 
 _SCOPE = "write"
+_TRUSTED_SECONDS = 1.0  # a request that looks at the file costs more than one that does not
+
+
+class Keys(Protocol):
+    """Who may send over TCP and HTTP."""
+
+    def grant(self, key: str) -> Grant | None:
+        """Return what a key allows, None where it is not known: the same time passes for each."""
+        ...
+
+    def is_known(self, key: str) -> bool:
+        """Whether a key is in force, if only for something else."""
+        ...
 
 
 class SenderKeys:
-    """The keys of a file as it is now; SettingError where it cannot be read to begin with."""
+    """The keys of a file, one that was added at once and one that was revoked for a second more.
+
+    SettingError where it cannot be read to begin with.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
@@ -21,16 +38,16 @@ class SenderKeys:
             raise SettingError(
                 f"INGEST_KEYS_FILE={error} (`python -m ingest keys make` makes one)"
             ) from error
-        self._file = KeyFile(path)
+        self._file = KeyFile(path, trusted_seconds=_TRUSTED_SECONDS)
 
     def grant(self, key: str) -> Grant | None:
-        """Return what a key allows, None where it is not known: the same time passes for each."""
-        entry = self._file.keyring().entry(key)
+        """Return what a key allows; of the Keys protocol."""
+        entry = self._file.entry(key)
         return None if entry is None else _grant(entry)
 
     def is_known(self, key: str) -> bool:
-        """Whether a key is in force, if only for something else."""
-        return self._file.keyring().entry(key) is not None
+        """Whether a key is in force; of the Keys protocol."""
+        return self._file.entry(key) is not None
 
 
 def _grant(entry: KeyEntry) -> Grant | None:

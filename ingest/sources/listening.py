@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import ipaddress
 import os
 import socket
 import stat
@@ -62,6 +63,14 @@ class NetworkPlace(Struct, frozen=True):
         if not host or not (port.isascii() and port.isdigit()) or int(port) > _MOST_PORT:
             raise SettingError(f"{variable}={text!r}: host:port or [address]:port is allowed")
         return cls(host, int(port), kind, variable)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     def open(self) -> socket.socket:
         """Return the bound socket; of the Place protocol."""
@@ -252,6 +261,17 @@ class WatchedSocket:
         self.watch(self._is_watched)
         _logger.info("listening", place=str(self._place), address=str(self.address))
         return True
+
+
+def warn_of_plaintext(place: NetworkPlace, variable: str) -> None:
+    """Say in the log what to do where keys would travel readable beyond this machine."""
+    if not place.is_loopback:
+        _logger.warning(
+            "without TLS who is on the way can read keys and readings, and send with these keys: "
+            f"set {variable}_CERTIFICATE_FILE and {variable}_KEY_FILE, or listen on 127.0.0.1, "
+            "unless the network is yours alone",
+            place=str(place),
+        )
 
 
 def _identity(found: os.stat_result) -> tuple[int, int]:

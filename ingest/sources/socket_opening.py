@@ -13,7 +13,7 @@ from ingest.sources import Source
 from ingest.sources.counts import StreamWay
 from ingest.sources.datagrams import DatagramSource, Network
 from ingest.sources.keys import SenderKeys
-from ingest.sources.listening import NetworkPlace, Place, SocketFile
+from ingest.sources.listening import NetworkPlace, Place, SocketFile, warn_of_plaintext
 from ingest.sources.stream_connection import Limits
 from ingest.sources.streams import Door, StreamSource
 from ingest.tally import Tally
@@ -45,10 +45,13 @@ def _tcp(settings: IngestSettings, intake: Intake, tally: Tally) -> StreamSource
         )
     door = Door(
         connections=_connections(settings),
+        host_connections=settings.tcp_address_connections,
         tls=tls.server_context("INGEST_TCP", settings.tcp_certificate_file, settings.tcp_key_file),
         keys=SenderKeys(Path(settings.keys_file)),
     )
     place = NetworkPlace.parse("INGEST_TCP_LISTEN", settings.tcp_listen, socket.SOCK_STREAM)
+    if door.tls is None:
+        warn_of_plaintext(place, "INGEST_TCP")
     return _stream("tcp", place, door, settings, intake, tally)
 
 

@@ -15,6 +15,7 @@ from ingest.grant import Grant
 from ingest.message import Receipt, Receipts
 from ingest.sources import lines
 from ingest.sources.counts import EndReason
+from ingest.sources.keys import Keys
 from ingest.sources.lines import LineSplitter, Trouble
 
 _KEY_LINE_BYTES = 4_096
@@ -25,14 +26,6 @@ _LINGER_SECONDS = 2.0  # how long a sender may take to hear that it is the end
 _LINGER_BYTES = 4_000_000  # and how much it may send meanwhile
 _NOT_LET_IN = Trouble('the first line has to be {"key": "…"}, with a key that is known')
 _LET_IN_NO_MORE = Trouble("the key is known no more")
-
-
-class Keys(Protocol):
-    """Who may send."""
-
-    def grant(self, key: str) -> Grant | None:
-        """Return what a key allows, None where it is not known: the same time passes for each."""
-        ...
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -79,9 +72,12 @@ class Receiver(Protocol):
 
 
 class StreamConnection(asyncio.Protocol):
-    """What one sender sends; without `keys` it has been let in."""
+    """What one sender sends from its host; without `keys` it has been let in."""
 
-    def __init__(self, receiver: Receiver, limits: Limits, keys: Keys | None) -> None:
+    def __init__(
+        self, receiver: Receiver, limits: Limits, keys: Keys | None, host: str = ""
+    ) -> None:
+        self.host = host
         self._receiver = receiver
         self._limits = limits
         self._keys = keys

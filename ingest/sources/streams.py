@@ -23,9 +23,11 @@ from ingest.message import Message, Receipt
 from ingest.sources import lines
 from ingest.sources.arrivals import Arrivals
 from ingest.sources.counts import EndReason, StreamWay
+from ingest.sources.hosts import Hosts
+from ingest.sources.keys import Keys
 from ingest.sources.lines import Trouble
 from ingest.sources.listening import Place
-from ingest.sources.stream_connection import Keys, Limits, StreamConnection
+from ingest.sources.stream_connection import Limits, StreamConnection
 from ingest.tally import Tally
 from telemetry import log
 from telemetry.rarelog import RareLog
@@ -36,13 +38,18 @@ _TURNS_OF_THE_LOOP = 2  # after which a socket that was just watched again has b
 _GOODBYE_SECONDS = 2.0
 _PEER = struct.Struct("iII")  # struct ucred: process, user, group
 _BUSY = Trouble("too many connections")
+_TOO_MANY_OF_ONE = Trouble("too many connections from this address")
 _NOT_ALLOWED = Trouble("this user may not send here")
 
 
 class Door(Struct, frozen=True):
-    """Who gets in: how many at once, over TLS or not, with a key or as a user of this machine."""
+    """Who gets in: how many at once, over TLS or not, with a key or as a user of this machine.
+
+    Without `host_connections` one host may have them all.
+    """
 
     connections: int
+    host_connections: int | None = None
     tls: ssl.SSLContext | None = None
     keys: Keys | None = None
     users: frozenset[int] | None = None
@@ -69,6 +76,7 @@ class StreamSource:
         self._tally = tally
         self._counts = tally.sockets
         self._connections: set[StreamConnection] = set()
+        self._hosts = Hosts()
         self._is_held = asyncio.Event()
         self._is_open = asyncio.Event()
         self._is_open.set()
@@ -77,8 +85,8 @@ class StreamSource:
             place,
             door.tls,
             admit=self._admit,
-            make=lambda: StreamConnection(self, limits, door.keys),
-            on_failure=lambda: self.note_ended("tls"),
+            make=lambda host: StreamConnection(self, limits, door.keys, host),
+            on_failure=self._note_no_tls,
             may_enter=self._is_open,
         )
         self._is_pausing = False
@@ -152,6 +160,7 @@ class StreamSource:
     def leave(self, connection: StreamConnection) -> None:
         """Count a connection out; of the Receiver protocol."""
         self._connections.discard(connection)
+        self._hosts.remove(connection.host)
         self._counts.connections[self.way] = len(self._connections)
         self._moved.set()
 
@@ -183,15 +192,26 @@ class StreamSource:
         if reason != "idle":
             self._log.warning(f"a connection was ended: {reason}", way=self.way)
 
-    def _admit(self, peer: socket.socket) -> bool:
+    def _admit(self, peer: socket.socket, host: str) -> bool:
         """Whether there is room for one more, who may send."""
         if len(self._connections) + len(self._arrivals) >= self._door.connections:
             self._turn_away(peer, "busy", _BUSY)
+        elif self._has_its_share(host):
+            self._turn_away(peer, "address", _TOO_MANY_OF_ONE)
         elif self._door.users is not None and _user_of(peer) not in self._door.users:
             self._turn_away(peer, "user", _NOT_ALLOWED)
         else:
+            self._hosts.add(host)
             return True
         return False
+
+    def _has_its_share(self, host: str) -> bool:
+        most = self._door.host_connections
+        return most is not None and self._hosts[host] >= most
+
+    def _note_no_tls(self, host: str) -> None:
+        self._hosts.remove(host)
+        self.note_ended("tls")
 
     def _turn_away(self, peer: socket.socket, reason: EndReason, trouble: Trouble) -> None:
         self.note_ended(reason)

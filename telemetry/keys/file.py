@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -63,17 +64,29 @@ class KeyFile:
 
     A file that has become unreadable leaves the keys in force as they were, with an ERROR line:
     a slip of the pen must not lock everybody out. Until it could be read once nobody gets in.
+    `entry` takes a key that was in force within the last `trusted_seconds` for one that still is.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, trusted_seconds: float = 0.0) -> None:
         self._path = path
+        self._trusted_seconds = trusted_seconds
+        self._look_again_s = 0.0
         self._lock = threading.Lock()
         self._seen: _Signature | None = None
         self._trouble = ""
         self._keyring = Keyring()
 
+    def entry(self, key: str) -> KeyEntry | None:
+        """Return a key's entry, None where it is not in force; one that was added is so at once."""
+        if time.monotonic() < self._look_again_s:
+            found = self._keyring.entry(key)
+            if found is not None:
+                return found
+        return self.keyring().entry(key)
+
     def keyring(self) -> Keyring:
         """Return the keys in force; costs one stat() where nothing has changed."""
+        self._look_again_s = time.monotonic() + self._trusted_seconds
         try:
             signature = _signature(self._path)
         except OSError as error:

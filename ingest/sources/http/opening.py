@@ -8,7 +8,7 @@ from ingest.settings import IngestSettings
 from ingest.sources.http.receiving import Limits, Receiving
 from ingest.sources.http.source import HttpSource
 from ingest.sources.keys import SenderKeys
-from ingest.sources.listening import NetworkPlace
+from ingest.sources.listening import NetworkPlace, warn_of_plaintext
 from ingest.tally import Tally
 from telemetry import tls
 from telemetry.descriptors import allowed_connections
@@ -32,9 +32,13 @@ def open_http_source(settings: IngestSettings, intake: Intake, tally: Tally) -> 
     )
     keys = SenderKeys(Path(settings.keys_file))
     certificate, key = settings.intake_certificate_file, settings.intake_key_file
+    context = tls.server_context("INGEST_INTAKE", certificate, key)
+    place = NetworkPlace.parse("INGEST_INTAKE_LISTEN", settings.intake_listen, socket.SOCK_STREAM)
+    if context is None:
+        warn_of_plaintext(place, "INGEST_INTAKE")
     return HttpSource(
-        NetworkPlace.parse("INGEST_INTAKE_LISTEN", settings.intake_listen, socket.SOCK_STREAM),
-        tls.server_context("INGEST_INTAKE", certificate, key),
+        place,
+        context,
         Receiving(limits, keys, intake, tally),
         tally,
         most_connections=allowed_connections(settings.intake_connections),

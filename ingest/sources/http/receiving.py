@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Protocol
 
 from aiohttp import web
 from msgspec import Struct
@@ -23,6 +22,7 @@ from ingest.sources.http.problems import (
     too_many,
 )
 from ingest.sources.http.submission import Submission
+from ingest.sources.keys import Keys
 from ingest.tally import Tally
 from telemetry.reading import Address
 from telemetry.topics import PARTS, TopicError, checked_address
@@ -31,18 +31,6 @@ PATH = "/v1/readings"
 
 _PAYLOADS_AT_ONCE = 100  # handed on before other work of the event loop has its turn
 _TURN_BYTES = 65_536
-
-
-class Keys(Protocol):
-    """Who may send."""
-
-    def grant(self, key: str) -> Grant | None:
-        """Return what a key allows, None where it is not known for writing."""
-        ...
-
-    def is_known(self, key: str) -> bool:
-        """Whether a key is in force, for whatever."""
-        ...
 
 
 class Limits(Struct, frozen=True, kw_only=True):

@@ -42,7 +42,7 @@ class HttpSource:
             tls,
             admit=self._admit,
             make=self._new_connection,
-            on_failure=lambda: self._note_ended("tls"),
+            on_failure=lambda _host: self._note_ended("tls"),
         )
 
     @property
@@ -96,11 +96,11 @@ class HttpSource:
         )
         await self._arrivals.run()
 
-    def _new_connection(self) -> web.RequestHandler:
+    def _new_connection(self, _host: str) -> web.RequestHandler:
         assert self._server is not None, "it is made before anything listens"
         return self._server()
 
-    def _admit(self, _peer: socket.socket) -> bool:
+    def _admit(self, _peer: socket.socket, _host: str) -> bool:
         """Let in whoever comes: where there are too many, one that asks nothing makes room."""
         if len(self._arrivals) >= self._most_connections:
             self._arrivals.drop_oldest()

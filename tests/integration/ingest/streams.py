@@ -33,6 +33,9 @@ class Keyring:
     def grant(self, key: str) -> Grant | None:
         return Grant(("node-*",)) if key == KEY else None
 
+    def is_known(self, key: str) -> bool:
+        return key == KEY
+
 
 def line(seq: int, device: str = "node-1", **changed: object) -> bytes:
     """The payload of a reading that names its own address."""
@@ -93,6 +96,7 @@ async def streaming(
     folder: Path,
     *,
     connections: int = 3_000,
+    host_connections: int | None = None,
     users: frozenset[int] | None = None,
     tls: ssl.SSLContext | None = None,
     unfinished_bytes: int = 10_000_000,
@@ -107,7 +111,7 @@ async def streaming(
         if way == "unix"
         else NetworkPlace("127.0.0.1", 0, socket.SOCK_STREAM)
     )
-    door = Door(connections, tls, None if way == "unix" else Keyring(), users)
+    door = Door(connections, host_connections, tls, None if way == "unix" else Keyring(), users)
     borne = Limits(
         **{
             "line_bytes": parts.settings.payload_bytes,

@@ -11,8 +11,11 @@ from typing import cast
 
 import pytest
 
+from broker.certificates import Authority
 from ingest.sources.counts import StreamWay
+from telemetry import tls
 from telemetry.store import StoreUnavailable
+from tests.certificates import write_issued
 from tests.eventually import eventually_async
 from tests.integration.ingest.streams import Streams, line, streaming
 from tests.line_sender import LineSender
@@ -160,6 +163,36 @@ async def test_who_does_not_read_the_answers_is_cut(tmp_path: Path) -> None:
                     break
         await eventually_async(lambda: streams.counts == {"unread": 1})
         await eventually_async(lambda: streams.open_connections == 1)
+
+
+async def test_one_address_has_no_more_than_its_share_of_the_connections(tmp_path: Path) -> None:
+    async with streaming("tcp", tmp_path, host_connections=2) as streams:
+        async with streams.sender() as sender, streams.sender(), streams.sender() as refused:
+            assert await end_of(refused) == "too many connections from this address"
+            async with streams.sender(from_host="127.0.0.2") as other:
+                other.send([line(1)])
+                await eventually_async(lambda: other.durable == 1)
+            sender.send([line(2)])
+            await eventually_async(lambda: sender.durable == 1)
+        assert streams.counts == {"address": 1}
+        await eventually_async(lambda: streams.open_connections == 0)
+
+        async with streams.sender() as sender, streams.sender() as second:
+            for one in (sender, second):
+                one.send([line(3)])
+            await eventually_async(lambda: sender.durable == second.durable == 1)
+
+
+async def test_who_begins_no_tls_counts_for_its_address_as_well(tmp_path: Path) -> None:
+    issued = Authority.make("an authority").issue_server(["127.0.0.1"])
+    shown = tls.server_context("INGEST_TCP", *map(str, write_issued(tmp_path, issued)))
+    async with streaming("tcp", tmp_path, host_connections=1, tls=shown) as streams:
+        host, port = streams.source.address[:2]
+        _reader, silent = await asyncio.open_connection(host, port)
+        _reader, second = await asyncio.open_connection(host, port)
+        await eventually_async(lambda: streams.counts == {"address": 1})
+        silent.close()
+        second.close()
 
 
 @both_ways

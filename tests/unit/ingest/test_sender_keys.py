@@ -10,6 +10,7 @@ from ingest.sources.keys import SenderKeys
 from telemetry.keys import file as key_file
 from telemetry.keys import make_key
 from telemetry.settings import SettingError
+from tests.eventually import eventually
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_a_wrong_key_and_one_that_may_only_read_let_nobody_in(path: Path) -> Non
         assert senders.grant(key) is None
 
 
-def test_a_key_opens_as_soon_as_it_is_added_and_no_more_once_revoked(path: Path) -> None:
+def test_a_key_opens_as_soon_as_it_is_added_and_soon_no_more_once_revoked(path: Path) -> None:
     path.touch()
     senders = SenderKeys(path)
     key = added(path, "--device", "d-1")
@@ -62,7 +63,21 @@ def test_a_key_opens_as_soon_as_it_is_added_and_no_more_once_revoked(path: Path)
     listed = keys("list", "--file", str(path)).stdout
     assert [line.split()[1:4] for line in listed.splitlines()] == [["gateway", "write", "d-1"]]
     assert keys("revoke", listed.split()[0], "--file", str(path)).exit_code == 0
-    assert senders.grant(key) is None
+    eventually(lambda: senders.grant(key) is None)
+
+
+def test_the_file_is_not_looked_at_for_each_question(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = added(path, "--device", "d-1")
+    senders = SenderKeys(path)
+    assert senders.grant(key) is not None
+
+    def looked(_path: Path) -> None:
+        raise AssertionError("the file was looked at")
+
+    monkeypatch.setattr(key_file, "_signature", looked)
+    assert senders.grant(key) is not None
 
 
 def test_a_file_that_cannot_be_read_is_named_before_anything_listens(path: Path) -> None:

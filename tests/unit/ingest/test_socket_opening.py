@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from ingest.settings import IngestSettings
 from ingest.sources.opening import open_sources
@@ -59,6 +60,30 @@ def test_what_cannot_be_is_refused_by_its_settings_name(
 
     with pytest.raises(SettingError, match=why):
         opened(tmp_path, **given)
+
+
+@pytest.mark.parametrize(
+    ("way", "listen", "tells"),
+    [
+        ("tcp", "0.0.0.0:0", True),
+        ("tcp", "ingest.example:0", True),
+        ("tcp", "[::1]:0", False),
+        ("tcp", "localhost:0", False),
+        ("intake", "0.0.0.0:0", True),
+        ("intake", "127.0.0.1:0", False),
+    ],
+)
+def test_a_start_without_tls_beyond_this_machine_says_what_to_do(
+    tmp_path: Path, way: str, listen: str, *, tells: bool
+) -> None:
+    keys = tmp_path / "keys"
+    keys.touch()
+    parts = Parts(tmp_path, mqtt=False, keys_file=str(keys), **{f"{way}_listen": listen})
+    with capture_logs() as lines:
+        open_sources(parts.settings, TopicRouter([]), parts.intake, parts.tally)
+
+    warned = [line["event"] for line in lines if line["log_level"] == "warning"]
+    assert [f"INGEST_{way.upper()}_CERTIFICATE_FILE" in one for one in warned] == [True] * tells
 
 
 def test_ones_own_user_and_root_may_always_send_and_others_as_they_are_named() -> None:

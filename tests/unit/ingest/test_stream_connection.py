@@ -34,6 +34,9 @@ class Keyring:
     def grant(self, key: str) -> Grant | None:
         return self.allowed if key == "right" else None
 
+    def is_known(self, key: str) -> bool:
+        return self.grant(key) is not None
+
 
 class Line:
     """The end of a wire on our side: what was written to it, and what was done with it."""
