@@ -117,6 +117,11 @@ def _from_environment(declared: Declared, environment: Mapping[str, str]) -> obj
 
 
 def _refuse(source: str, text: str, declared: Declared) -> NoReturn:
+    patterns = [meta.pattern for meta in _metas(declared.type) if meta.pattern]
+    if patterns:
+        # A pattern says what is wrong, and the help what was meant.
+        allowed = f"{declared.allowed} that matches {patterns[0]} is allowed: {declared.help}"
+        raise SettingError(f"{source}={text!r}: {allowed}")
     raise SettingError(f"{source}={text!r}: {declared.allowed} is allowed")
 
 

@@ -65,6 +65,18 @@ def test_a_bad_value_is_refused_with_setting_value_and_what_is_allowed(
     assert str(caught.value) == f"{variable}={value!r}: {allowed} is allowed"
 
 
+def test_text_of_the_wrong_shape_is_refused_with_its_pattern_and_its_meaning() -> None:
+    class Addressed(Settings, frozen=True, kw_only=True):
+        prefix: ClassVar[str] = "EXAMPLE"
+        target: Annotated[str, Meta(pattern="^https?://", description="as `https://host`")] = ""
+
+    with pytest.raises(SettingError) as caught:
+        Addressed.load({"EXAMPLE_TARGET": "host"})
+
+    said = "EXAMPLE_TARGET='host': text that matches ^https?:// is allowed: as `https://host`"
+    assert str(caught.value) == said
+
+
 def test_a_missing_setting_is_named_with_its_meaning() -> None:
     with pytest.raises(
         SettingError, match=r"^EXAMPLE_PASSWORD \(or EXAMPLE_PASSWORD_FILE\) is not"
