@@ -32,6 +32,7 @@ _FIELD_PAIR = re.compile(rf'(?P<key>{_KEY})=(?P<value>{_TEXT}|[^,\s"]+)')
 _EMPTY = re.compile(r"[ \t\r]*(?:#[^\n]*)?(?:\n|\Z)")
 _FLOAT = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\Z")
 _INTEGER = re.compile(r"[-+]?\d{1,20}[iu]\Z")
+_COMMA, _EQUALS = re.compile(r"(?<!\\),"), re.compile(r"(?<!\\)=")
 _ESCAPED_KEY = re.compile(r"\\([,= ])")
 _ESCAPED_TEXT = re.compile(r'\\(["\\])')
 _BOOLEANS = dict.fromkeys(("t", "T", "true", "True", "TRUE"), True) | dict.fromkeys(
@@ -130,6 +131,13 @@ def series_key(measurement: str, device: str, site: str) -> str:
     return (
         f"{_escape(measurement, ', ')},device={_escape(device, ',= ')},site={_escape(site, ',= ')}"
     )
+
+
+def parse_series_key(key: str) -> tuple[str, dict[str, str]]:
+    """Return the measurement and the tags of a series, as InfluxDB tells it."""
+    measurement, *tags = _COMMA.split(key)
+    pairs = (_EQUALS.split(tag, maxsplit=1) for tag in tags)
+    return _unescape(measurement), {_unescape(name): _unescape(value) for name, value in pairs}
 
 
 def _escape(name: str, special: str) -> str:

@@ -25,6 +25,7 @@ from telemetry.store import (
     StoreMisconfigured,
 )
 from telemetry.store.influxdb import answers, questions
+from telemetry.store.influxdb.answers import SeriesName
 from telemetry.store.influxdb.catalogue import Catalogue
 from telemetry.store.influxdb.failures import Verdict
 from telemetry.store.influxdb.intervals import Buckets, Intervals
@@ -46,6 +47,8 @@ from telemetry.store.paging import (
 )
 
 _WORTH_TWO_REQUESTS = 2_000  # lines
+_LATELY_MS = 3 * 3_600_000  # of a device that tells something every hour, two are missing
+_MOST_BY_NAME = 100  # devices in a question
 
 
 class InfluxStore:
@@ -105,9 +108,20 @@ class InfluxStore:
         return [Series(one.site, one.device, one.measurement, one.time_ms) for one in self.latest()]
 
     def latest(self, *, site: str | None = None, device: str | None = None) -> list[Reading]:
-        """Return the latest reading of each series."""
-        found = self._readings(questions.latest_question(site, device))
-        return sorted(found, key=lambda one: (one.site, one.device, one.measurement))
+        """Return the latest reading of each series.
+
+        InfluxDB looks into each day that it keeps, for each series. So only those that have none
+        of the last hours are looked for in all of them.
+        """
+        found = self._lately(site, device)
+        silent = {name for name, reading in found.items() if reading is None}
+        if silent:
+            devices = {device for _site, device, _measurement in silent}
+            asked = questions.latest_of_question(site, sorted(devices))
+            if len(devices) > _MOST_BY_NAME:
+                asked = questions.latest_question(site, device)
+            found |= {answers.series_of(one): one for one in self._readings(asked)}
+        return [one for _name, one in sorted(found.items()) if one is not None]
 
     def fields(self) -> list[StoredField]:
         """Return the fields of all readings."""
@@ -280,6 +294,18 @@ class InfluxStore:
 
     def _bucket(self, resolution: Resolution) -> str:
         return self.place.bucket if resolution == "raw" else f"{self.place.bucket}_{resolution}"
+
+    def _lately(self, site: str | None, device: str | None) -> dict[SeriesName, Reading | None]:
+        """Return the latest reading of each series; None where it is not of the last hours."""
+        start_ms = time.time_ns() // 1_000_000 - _LATELY_MS
+        found: dict[SeriesName, Reading | None] = {}
+        readings: list[Reading] = []
+        for rows in self._rows(questions.lately_question(site, device, start_ms)):
+            if rows.columns == answers.SERIES_COLUMNS:
+                found |= dict.fromkeys(answers.series(rows))
+            else:
+                readings += answers.readings(rows)
+        return found | {answers.series_of(one): one for one in readings}
 
     def _readings(self, asked: Question) -> list[Reading]:
         return [one for rows in self._rows(asked) for one in answers.readings(rows)]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
+from telemetry.lineprotocol import parse_series_key
 from telemetry.reading import Reading, Value
 from telemetry.store import (
     Aggregate,
@@ -19,7 +20,12 @@ from telemetry.store.influxdb.session import FloatRows, Rows
 
 _NOT_VALUES = ("time", "site", "device", "boot", "seq")
 
+SERIES_COLUMNS = ["key"]  # of rows that name series
+
 _MEASUREMENT_AT = 3  # in a row of a table
+
+SeriesName = tuple[str, str, str]
+"""Its site, device and measurement."""
 
 _Place = tuple[int, str, str, str]
 _Parts = dict[tuple[str, Aggregate], float]
@@ -41,6 +47,18 @@ def readings(rows: Rows) -> Iterator[Reading]:
             None if boot_at is None else row[boot_at],
             None if seq_at is None else row[seq_at],
         )
+
+
+def series(rows: Rows) -> Iterator[SeriesName]:
+    """Yield the site, device and measurement of each row that names a series."""
+    for (key,) in rows.values:
+        measurement, tags = parse_series_key(key)
+        yield tags.get("site", ""), tags.get("device", ""), measurement
+
+
+def series_of(reading: Reading) -> SeriesName:
+    """Return which series a reading is of."""
+    return reading.site, reading.device, reading.measurement
 
 
 def table(rows: Rows, fields: Sequence[str]) -> list[Row]:

@@ -15,6 +15,7 @@ _LATEST_NS = 2**63 - 2  # InfluxDB's latest time, in 2262
 
 # What is put in between the braces stands in this module: names of parameters, never their values.
 _LATEST = "SELECT * FROM /.*/{where} GROUP BY site, device ORDER BY time DESC LIMIT 1"
+_LATELY = f"SHOW SERIES{{series}}; {_LATEST}"
 _READINGS = "SELECT {columns} FROM {source}{where} ORDER BY time {order} LIMIT $limit"
 _ROWS = "SELECT {columns} FROM {source}{where}{tags} ORDER BY time {order} LIMIT $limit"
 _READING_COUNTS = "SELECT count(*) FROM /.*/{where} GROUP BY site, device"
@@ -61,9 +62,26 @@ class Column(Struct, frozen=True):
 
 
 def latest_question(site: str | None, device: str | None) -> Question:
-    """Ask for the last reading of each series."""
+    """Ask for the last reading of each series, however old: it is looked for in each day."""
     where, bound = _where({"site": site, "device": device})
     return Question(_LATEST.format(where=where), bound)
+
+
+def latest_of_question(site: str | None, devices: Iterable[str]) -> Question:
+    """Ask the same for the series of some devices."""
+    where, bound = _where({"site": site})
+    names = _bind_texts(bound, "device", devices)
+    named = " OR ".join(f"device = {name}" for name in names)
+    where = f"{where} AND ({named})" if where else f" WHERE {named}"
+    return Question(_LATEST.format(where=where), bound)
+
+
+def lately_question(site: str | None, device: str | None, start_ms: int) -> Question:
+    """Ask for the last reading of each series that has one since a time, and for all series."""
+    wanted = {"site": site, "device": device}
+    series, _bound = _where(wanted)
+    where, bound = _where(wanted, start_ms)
+    return Question(_LATELY.format(where=where, series=series), bound)
 
 
 def readings_question(selection: Selection, limit: int, *, descending: bool) -> Question:
@@ -185,3 +203,10 @@ def _bind(bound: Bound, kind: str, names: Iterable[str]) -> list[str]:
         bound[f"{kind}{number}"] = {"identifier": name}
         parameters.append(f"${kind}{number}")
     return parameters
+
+
+def _bind_texts(bound: Bound, kind: str, texts: Iterable[str]) -> list[str]:
+    """Bind texts; return their parameters."""
+    parameters = {f"{kind}{number}": text for number, text in enumerate(texts)}
+    bound |= parameters
+    return [f"${name}" for name in parameters]

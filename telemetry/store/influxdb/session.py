@@ -24,6 +24,7 @@ SUPPORTED = "InfluxDB 2.7 to 2.9 is supported"
 _CHUNK_POINTS = 10_000
 # How InfluxQL says that a bucket is not there, or that the token may not read it.
 _NO_BUCKET = ("database not found", "default retention policy not set")
+_NOT_EXECUTED = "not executed"
 _MSGPACK = "application/x-msgpack"
 
 Parameters = Mapping[str, str]
@@ -39,16 +40,16 @@ class Place(Struct, frozen=True):
     bucket: str
 
 
-class Rows(Struct, frozen=True):
-    """A part of an answer: rows of one measurement and one set of tags."""
+class Rows(Struct, frozen=True, kw_only=True):
+    """A part of an answer: rows of one measurement and one set of tags, where they are of one."""
 
-    name: str
+    name: str = ""
     columns: list[str]
     values: list[list[Any]]
     tags: dict[str, str] = {}
 
 
-class FloatRows(Rows, frozen=True):
+class FloatRows(Rows, frozen=True, kw_only=True):
     """Rows whose numbers are all floats, the time and what was counted as well."""
 
     values: list[list[float | bool | str | None]]
@@ -75,6 +76,10 @@ _unpack = msgspec.msgpack.Decoder(_Results[Rows]).decode
 _unpack_floats = msgspec.msgpack.Decoder(_Results[FloatRows]).decode
 _parse = msgspec.json.Decoder(_Results[Rows]).decode
 _parse_buckets = msgspec.json.Decoder(_Buckets).decode
+
+
+class _NotExecutedError(StoreError):
+    """Raised when a statement was not executed, or one before it failed."""
 
 
 class InfluxSession:
@@ -165,12 +170,23 @@ class InfluxSession:
         self._query(_unpack, asked)
 
     def _query(
-        self, decode: Callable[[bytes], _Results[AnyRows]], asked: Parameters
+        self, decode: Callable[[bytes], _Results[AnyRows]], asked: dict[str, str]
+    ) -> list[AnyRows]:
+        return self._trusted(lambda: self._rows_of(decode, asked))
+
+    def _rows_of(
+        self, decode: Callable[[bytes], _Results[AnyRows]], asked: dict[str, str]
     ) -> list[AnyRows]:
         # MessagePack tells 21.0 from 21 and -0.0 from 0, which InfluxDB's JSON does not.
-        return self._trusted(
-            lambda: self._rows(decode, self._answered("/query", asked, accept=_MSGPACK).data)
-        )
+        data = self._answered("/query", asked, accept=_MSGPACK).data
+        try:
+            return self._rows(decode, data)
+        except _NotExecutedError:
+            # Of several statements InfluxDB does not tell why the first one failed; of one it does.
+            first, several, _others = asked["q"].partition(";")
+            if several:
+                self._rows_of(decode, asked | {"q": first})
+            raise
 
     def _question(
         self, statement: str, bound: Mapping[str, object], bucket: str | None
@@ -295,6 +311,8 @@ def _pools_of_client(place: Place) -> urllib3.PoolManager:
 
 def _query_error(problem: str) -> StoreError:
     kind = StoreMisconfigured if problem.startswith(_NO_BUCKET) else StoreError
+    if problem == _NOT_EXECUTED:
+        kind = _NotExecutedError
     return kind(f"InfluxDB refuses the query: {problem}")
 
 

@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 import uuid
 from itertools import pairwise
 
@@ -185,6 +186,33 @@ def test_the_latest_reading_of_each_series(store: Store) -> None:
     assert [one.device for one in store.latest(site="bandung")] == ["d2"]
     assert [one.measurement for one in store.latest(device="d1")] == ["m2", "weather"]
     assert store.latest(device="nobody") == []
+
+
+def test_the_latest_of_the_silent_is_told_beside_those_that_send(store: Store) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    store.write([reading(T0, device="left"), reading(T0 + 5, device="left", site="bandung")])
+    store.write([reading(T0, device="sends"), reading(now_ms, device="sends")])
+    store.write([reading(T0 + 7, device="sends", measurement="given up, long ago")])
+
+    assert [(one.site, one.device, one.measurement, one.time_ms) for one in store.latest()] == [
+        ("bandung", "left", "weather", T0 + 5),
+        ("jakarta", "left", "weather", T0),
+        ("jakarta", "sends", "given up, long ago", T0 + 7),
+        ("jakarta", "sends", "weather", now_ms),
+    ]
+    assert [one.time_ms for one in store.latest(site="bandung")] == [T0 + 5]
+    assert [one.time_ms for one in store.latest(device="sends")] == [T0 + 7, now_ms]
+
+
+def test_the_latest_of_more_silent_devices_than_are_asked_for_by_name(store: Store) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    silent = [reading(T0 + number, device=f"silent-{number:03}") for number in range(150)]
+    store.write([*silent, reading(now_ms, device="sends"), reading(T0, device="sends")])
+
+    assert [one.time_ms for one in store.latest()] == [
+        now_ms,
+        *(one.time_ms for one in silent),
+    ]
 
 
 def test_the_series_with_the_time_of_their_last_reading(store: Store) -> None:

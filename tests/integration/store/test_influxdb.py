@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from telemetry.reading import Reading, Value
 from telemetry.settings import Secret
 from telemetry.store import Selection, Store, StoreMisconfigured, StoreUnavailable
 from telemetry.store.influxdb import InfluxStore
-from telemetry.store.influxdb.session import Place
+from telemetry.store.influxdb.session import InfluxSession, Place, Rows
 from tests.integration.store.conftest import fresh_influx_store, operator_token, set_up
 
 NOW_MS = time.time_ns() // 1_000_000
@@ -21,7 +22,7 @@ HOUR_MS = 3_600_000
 
 
 @pytest.fixture
-def store(influxdb: LocalStack) -> Store:
+def store(influxdb: LocalStack) -> InfluxStore:
     return fresh_influx_store(influxdb)
 
 
@@ -90,6 +91,24 @@ def test_readings_older_than_the_retention_are_refused_and_all_others_stored(
 
     assert [one.index for one in refused] == [*range(20), *range(21, 41)]
     assert len(store.latest()) == 1
+
+
+def test_days_long_past_are_not_asked_for_the_latest_of_devices_that_send(
+    store: InfluxStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write([Reading("s", "d", "m", NOW_MS - day * 24 * HOUR_MS, {"a": 1.0}) for day in (9, 0)])
+    asked: list[str] = []
+    query = InfluxSession.query
+
+    def noted(session: InfluxSession, statement: str, *given: Any, **named: Any) -> list[Rows]:
+        asked.append(statement)
+        return query(session, statement, *given, **named)
+
+    monkeypatch.setattr(InfluxSession, "query", noted)
+
+    assert [one.time_ms for one in store.latest()] == [NOW_MS]
+    assert len(asked) == 1
+    assert "time >= $start" in asked[0]
 
 
 @pytest.mark.parametrize(

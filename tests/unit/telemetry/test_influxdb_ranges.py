@@ -79,11 +79,13 @@ class Server:
         if statement == "SHOW FIELD KEYS":
             self.asked.append(bucket)
             return [
-                Rows(name, ["fieldKey", "fieldType"], [list(one) for one in keys])
+                Rows(
+                    name=name, columns=["fieldKey", "fieldType"], values=[list(one) for one in keys]
+                )
                 for name, keys in self.keys.items()
             ]
         return [
-            Rows(name, ["key", "value"], [["site", site] for site in sites])
+            Rows(name=name, columns=["key", "value"], values=[["site", site] for site in sites])
             for name, sites in self.sites.items()
         ]
 

@@ -13,6 +13,8 @@ from telemetry.lineprotocol import (
     format_line,
     parse_lines,
     parse_readings,
+    parse_series_key,
+    series_key,
 )
 from telemetry.reading import Reading
 from tests.strategies import readings
@@ -71,6 +73,15 @@ def test_any_text_survives_as_a_value(text: str) -> None:
 def test_any_text_at_all_is_read_without_an_error(text: str) -> None:
     for point in parse_lines(text):
         assert isinstance(point, Point | BadLine)
+
+
+@given(NAMES, NAMES, NAMES)
+def test_a_series_is_read_from_how_its_lines_begin(
+    measurement: str, device: str, site: str
+) -> None:
+    key = series_key(measurement, device, site)
+
+    assert parse_series_key(key) == (measurement, {"device": device, "site": site})
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "a\\", "a\x00", "a\ud800"])
