@@ -11,6 +11,7 @@ import yaml
 from api.gaps import GapWatch
 from bench.dashboard_fleet import KnownFleet, statuses
 from ingest.tally import Tally, samples
+from loadtest.devices import MEASUREMENT, SITE
 from stack.dashboards.asking import QueryRefused, Server, Span
 from stack.dashboards.written import FOLDER_PATH
 from stack.influxdb import Influxd
@@ -211,6 +212,14 @@ def test_a_device_is_silent_after_five_minutes_and_each_one_is_named(
         "silent/bandung": "firing",
         "gone/bandung": "firing",
     }
+
+
+def test_nobody_is_told_that_a_load_test_is_over(store: Store, grafana: Grafana) -> None:
+    time_ms = grafana.now_ms - 20 * MINUTE_MS
+    store.write([Reading(SITE, "load-1-0000", MEASUREMENT, time_ms, {"value": 1.0}, time_ms, 0)])
+    store.write([reading("well", grafana.now_ms - MINUTE_MS, 1, time_ms)])
+
+    assert grafana.states("device-silent") == {"well/bandung": "normal"}
 
 
 @pytest.mark.parametrize(("qos", "fires"), [(0, False), (1, True), (2, True)])
