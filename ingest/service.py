@@ -8,7 +8,8 @@ import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from importlib import import_module
+
+import msgspec
 
 from ingest.intake import Intake
 from ingest.pipeline import Pipeline
@@ -24,6 +25,7 @@ from ingest.store_writer import StoreWriter
 from ingest.tally import Tally, samples
 from telemetry import log
 from telemetry.health import Check, listen
+from telemetry.healthserver import Page, serve_health
 from telemetry.latency import Latencies
 from telemetry.lineprotocol import format_line
 from telemetry.metrics import Sample, as_values
@@ -34,8 +36,6 @@ from telemetry.store.opening import open_store
 from telemetry.topics import OWN_SITE, TopicRouter, parse_templates
 
 _STORE_CHECK_SECONDS = 2.0
-_LOOK_SECONDS = 0.01  # how often it looks whether its pages may be served
-_MOST_LOOKS, _IDLE_LOOKS = 50, 5
 _COLLECT_AFTER = (50_000, 20, 50)  # new objects, and collections of the youngest and the next
 _DEPENDENCIES = {"mqtt": "broker"}  # what /readyz calls what a way depends on
 _logger = log.get(__name__)
@@ -96,12 +96,10 @@ class IngestService:
         """Run until `stop`, then finish what was begun. Raises SpoolInUse."""
         # Held from the start, so that a port that is taken is known before anything is.
         with listen(self.settings.http_host, self.settings.http_port) as listening:
-            async with self.working():
-                await self._first_readings()
-                async with await self._pages(listening) as port:
-                    _logger.info("serving health and metrics", port=port)
-                    await self._stopping.wait()
-                    await self._finish()
+            async with self.working(), self._pages(listening) as port:
+                _logger.info("serving health and metrics", port=port)
+                await self._stopping.wait()
+                await self._finish()
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
@@ -148,23 +146,14 @@ class IngestService:
             _logger.warning("stopped before all was written; the broker keeps it", readings=held)
         await asyncio.gather(*(source.disconnect() for source in self.sources))
 
-    async def _first_readings(self) -> None:
-        """Let what has waited for the sources come first: until it is stored, or none comes."""
-        idle = 0
-        for _ in range(_MOST_LOOKS):
-            works = not any(source.problem for source in self.sources)
-            idle = idle + 1 if works and not self.tally.in_flight else 0
-            if self.tally.batches or idle > _IDLE_LOOKS:
-                return
-            await asyncio.sleep(_LOOK_SECONDS)
-
-    async def _pages(self, listening: socket.socket) -> AbstractAsyncContextManager[int]:
-        # Imported here, and beside the readings: it takes longer than all else.
-        pages = await asyncio.to_thread(import_module, "ingest.pages")
-        served: AbstractAsyncContextManager[int] = pages.serve(
-            listening, self._checks(), self._samples, self._latencies
+    def _pages(self, listening: socket.socket) -> AbstractAsyncContextManager[int]:
+        return serve_health(
+            "ingest",
+            listening,
+            checks=self._checks(),
+            samples=self._samples,
+            pages={"/latency": lambda: Page(msgspec.json.encode(self._latencies.encode()))},
         )
-        return served
 
     async def _mind_store(self) -> None:
         while True:
@@ -213,6 +202,5 @@ def _spare_garbage_collector() -> None:
     What is there by now stays, and what a message leaves behind is freed without it. By its own
     settings it would go through all that is held, which may be 50,000 readings, again and again.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)

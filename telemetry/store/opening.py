@@ -5,7 +5,6 @@ from urllib.parse import unquote, urlsplit
 from telemetry.settings import SettingError
 from telemetry.store import Store
 from telemetry.store.settings import StoreSettings
-from telemetry.store.sqlite import SQLiteStore
 
 _ALLOWED = "http://HOST:8086 or sqlite:///PATH is allowed"
 
@@ -14,21 +13,23 @@ def open_store(settings: StoreSettings, *, read_only: bool = False) -> Store:
     """Return the store; nothing is connected before its first call. Raises SettingError."""
     parts = urlsplit(settings.store_url)
     if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
-        return SQLiteStore(
-            unquote(parts.path[1:]),
-            read_only=read_only,
-            timeout_seconds=settings.store_timeout_seconds,
-        )
+        return _open_sqlite(settings, unquote(parts.path[1:]), read_only=read_only)
     if parts.scheme in ("http", "https") and parts.netloc:
         return _open_influxdb(settings, read_only=read_only)
     raise SettingError(f"{settings.prefix}_STORE_URL={settings.store_url!r}: {_ALLOWED}")
+
+
+# Each store is imported where it is opened: the other one's client is not needed.
+def _open_sqlite(settings: StoreSettings, path: str, *, read_only: bool) -> Store:
+    from telemetry.store.sqlite import SQLiteStore
+
+    return SQLiteStore(path, read_only=read_only, timeout_seconds=settings.store_timeout_seconds)
 
 
 def _open_influxdb(settings: StoreSettings, *, read_only: bool) -> Store:
     if settings.store_token is None:
         needed = f"{settings.prefix}_STORE_TOKEN_FILE"
         raise SettingError(f"{needed} is not set: {settings.store_url} asks for a token")
-    # Imported here: a service on SQLite needs no HTTP.
     from telemetry.store.influxdb import InfluxStore
     from telemetry.store.influxdb.session import Place
 

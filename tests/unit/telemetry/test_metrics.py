@@ -1,5 +1,7 @@
 """One list of samples, two forms: /metrics, and the values of the service's own reading."""
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from telemetry.exposition import exposition
 from telemetry.metrics import Sample, as_values
 
@@ -27,3 +29,22 @@ def test_the_same_samples_are_the_values_of_a_reading() -> None:
         "dropped_readings_stopped": 1.0,
         "latency_ms_qos1_p50": 12.5,
     }
+
+
+def test_prometheus_reads_any_text_and_the_samples_of_one_name_come_together() -> None:
+    text = 'a "quoted" \\ path\nand a line'
+    samples = [
+        Sample("found_files", 1, "Files\nfound \\ here.", {"name": text}, "gauge"),
+        Sample("received_readings", 17, "Readings received."),
+        Sample("found_files", float("inf"), "Files.", {"name": "other"}, "gauge"),
+    ]
+
+    found = list(text_string_to_metric_families(exposition("ingest", lambda: samples).decode()))
+
+    assert [(one.name, one.type, len(one.samples)) for one in found] == [
+        ("denyut_ingest_found_files", "gauge", 2),
+        ("denyut_ingest_received_readings", "counter", 1),
+    ]
+    assert found[0].documentation == "Files\nfound \\ here."
+    assert [one.labels["name"] for one in found[0].samples] == [text, "other"]
+    assert [one.value for one in found[0].samples] == [1.0, float("inf")]
