@@ -103,7 +103,7 @@ def _settings(parts: Parts) -> DeploySettings:
         mqtt_port=_free_port(),
         sensors=0,
         ledger=True,
-        ready_seconds=120,
+        ready_seconds=240,
         # Shorter than where a stack stays for months: most of a trial would be waiting.
         health_interval_ms=2_000,
         update_monitor_seconds=6,

@@ -123,8 +123,9 @@ def update_api(trial: Trial) -> None:
         trial.failed_requests = len(load.failures)
         trial.must(
             # How many there are hangs on the machine, which does all of it at once.
-            load.per_second >= REQUESTS_PER_SECOND * 0.75,
-            f"{load.per_second:.0f} requests/s",
+            load.per_second >= REQUESTS_PER_SECOND * 0.25,
+            f"{load.per_second:.0f} of {REQUESTS_PER_SECOND} requests/s; "
+            f"{load.told_again} were told to come again, and did",
         )
         trial.must(
             not load.failures,
