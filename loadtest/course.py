@@ -196,8 +196,10 @@ class Course:
         judged = self._judged(environment, measured)
         self._all_met = all(one.met for one in judged)
         folder, now_ms = Path(self._settings.results_dir), time.time_ns() // 1_000_000
-        write_verdict(judged, measured, folder)
-        stages = environment.shape_class.stages if isinstance(environment.shape_class, Load) else []
+        shape = environment.shape_class
+        steps = shape.search.steps if isinstance(shape, LimitLoad) else []
+        write_verdict(judged, measured, folder, steps)
+        stages = shape.stages if isinstance(shape, Load) else []
         marks = [run_mark(judged, self._began_ms, now_ms), *stage_marks(stages, now_ms)]
         write_marks(marks, folder)
         print_verdict(judged, measured, folder)

@@ -1,8 +1,11 @@
 """What came of a run as tables of text, for a terminal and for a page alike."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from loadtest.objectives import Judged, Measured, Operation
+from loadtest.search import Step
 
 _EXACT_BELOW_MS = 10
 
@@ -39,6 +42,18 @@ def operations_table(measured: Measured) -> Table:
 def objectives_table(judged: list[Judged]) -> Table:
     """Return each objective and what came of it."""
     return Table(("objective", "target", "result", "met"), [_objective(one) for one in judged])
+
+
+def steps_table(steps: Sequence[Step]) -> Table:
+    """Return what a search for the limit tried, and why it was not held."""
+    headings = ("step", "users", "per s", "held")
+    return Table(headings, [_step(number, one) for number, one in enumerate(steps, 1)])
+
+
+def _step(number: int, one: Step) -> Row:
+    name = f"{number}: {one.why}" if one.why else str(number)
+    cells = (name, f"{one.users:,}", f"{one.per_second:,.0f}", "yes" if one.held else "no")
+    return Row(cells, is_bad=not one.held)
 
 
 def _operation(one: Operation, seconds: float) -> Row:

@@ -1,5 +1,6 @@
 """The verdict on a run: on the terminal and as a page for people, as JSON for programs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,16 +10,19 @@ from rich.console import Console
 
 from loadtest.objectives import Judged, Measured
 from loadtest.results import PAGE, VERDICT
+from loadtest.search import Step
 from loadtest.tables import Table, conclusion, objectives_table, operations_table
 from loadtest.verdict_page import verdict_page
 
 
-def write_verdict(judged: list[Judged], measured: Measured, folder: Path) -> None:
+def write_verdict(
+    judged: list[Judged], measured: Measured, folder: Path, steps: Sequence[Step] = ()
+) -> None:
     """Leave the verdict in a folder, which is made where it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     data = msgspec.json.format(msgspec.json.encode(judged), indent=2)
     (folder / VERDICT).write_bytes(data + b"\n")
-    (folder / PAGE).write_text(verdict_page(judged, measured), encoding="utf-8")
+    (folder / PAGE).write_text(verdict_page(judged, measured, steps), encoding="utf-8")
 
 
 def print_verdict(judged: list[Judged], measured: Measured, folder: Path) -> None:

@@ -1,19 +1,32 @@
 """The verdict as a page of its own, to be read on a phone and in the dark as well."""
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
 from loadtest.objectives import Judged, Measured
 from loadtest.results import MARKS, REPORT, VERDICT
-from loadtest.tables import Row, Table, conclusion, objectives_table, operations_table
+from loadtest.search import Step
+from loadtest.tables import (
+    Row,
+    Table,
+    conclusion,
+    objectives_table,
+    operations_table,
+    steps_table,
+)
 
 _STYLE = Path(__file__).with_name("verdict.css")
 
 
-def verdict_page(judged: list[Judged], measured: Measured) -> str:
+def verdict_page(judged: list[Judged], measured: Measured, steps: Sequence[Step]) -> str:
     """Return the page; it loads nothing, so that it can be kept and sent by itself."""
     said = conclusion(judged)
     kind = "met" if all(one.met for one in judged) else "missed"
+    tables = {"Objectives": objectives_table(judged), "Operations": operations_table(measured)}
+    if steps:
+        tables["Steps"] = steps_table(steps)
+    sections = "\n".join(_section(title, table) for title, table in tables.items())
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -29,8 +42,7 @@ def verdict_page(judged: list[Judged], measured: Measured) -> str:
 <p>{_summary(measured)}</p>
 </header>
 <main>
-{_section("Objectives", objectives_table(judged))}
-{_section("Operations", operations_table(measured))}
+{sections}
 </main>
 <footer>Beside this page: <a href="{REPORT}">Locust's report</a>,
 <a href="{VERDICT}">the verdict as JSON</a>, <a href="{MARKS}">marks for Grafana</a></footer>

@@ -7,6 +7,7 @@ import pytest
 from loadtest import LoadtestError
 from loadtest.objectives import Judged, Measured, Operation
 from loadtest.results import clear_results
+from loadtest.search import Step
 from loadtest.verdict import write_verdict
 
 
@@ -49,3 +50,13 @@ def test_the_name_of_an_operation_is_text_on_the_page_whatever_it_holds(tmp_path
     page = (tmp_path / "verdict.html").read_text()
     assert "&lt;b&gt;&amp;&lt;/b&gt; p95_ms" in page
     assert "<b>" not in page
+
+
+def test_a_search_shows_its_steps_and_why_one_was_not_held(tmp_path: Path) -> None:
+    steps = [Step(10, True, 98.4, ""), Step(20, False, 120, "latest p95_ms, at most 100: 180")]
+
+    write_verdict([], Measured([], None, 60), tmp_path, steps)
+
+    page = (tmp_path / "verdict.html").read_text()
+    assert "<td>10</td><td>98</td><td>yes</td>" in page
+    assert "2: latest p95_ms, at most 100: 180" in page
