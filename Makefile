@@ -43,8 +43,9 @@ demo: mosquitto $(DATABASE) $(RUNTIME) ## a fleet through the whole pipeline, an
 run: mosquitto $(DATABASE) $(RUNTIME) ## the same until Ctrl-C, with the live page [DEVICES=100 QOS=mixed VIA=mqtt STORE=sqlite PORT=8080]
 	@$(BIN)/python -m stack run --devices $(DEVICES) $(if $(QOS),--qos $(QOS)) --via $(VIA) --store $(STORE) --port $(PORT)
 
+# Bytecode is kept, also where the environment says otherwise: hundreds of Pythons read it.
 test: mosquitto postgresql chromium curl $(DEV) ## unit, integration and end-to-end tests [TESTS=path ARGS=...]
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS) $(TESTS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS) $(TESTS)
 
 check: $(DEV) ## format, lint, types, docs, then the tests
 	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: make format" >&2; exit 1; }

@@ -29,12 +29,30 @@ OFFLINE = b'{"state":"offline"}'
 Answering = Callable[[MQTTMessage], bytes | None]
 
 
-@pytest.fixture
-def api(local: LocalStack, broker: Broker) -> Service:
+def start_api(local: LocalStack, broker: Broker) -> Service:
     broker.admit(["d1", "d2"])
     open_store(StoreSettings(store_url=local.store_url)).write([])
     settings = {"API_COMMAND_TIMEOUT_SECONDS": "1", "API_MAX_COMMANDS": "8", "API_CACHE_MS": "0"}
     return local.start_api(settings=settings)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[LocalStack]:
+    """A stack for all tests but those that stop a part of it or look into its store."""
+    with LocalStack() as stack:
+        yield stack
+        for process in stack.processes:
+            print(f"--- {process.name}\n{process.log_tail()}")
+
+
+@pytest.fixture(scope="module")
+def broker(shared: LocalStack) -> Broker:
+    return shared.start_broker()
+
+
+@pytest.fixture(scope="module")
+def api(shared: LocalStack, broker: Broker) -> Service:
+    return start_api(shared, broker)
 
 
 def tell(
@@ -154,6 +172,7 @@ def test_an_answer_that_is_none_is_502(broker: Broker, api: Service, payload: by
 def test_a_silent_device_is_504_and_its_late_answer_is_counted(
     broker: Broker, api: Service
 ) -> None:
+    late, silent = count(api, "late_answers"), count(api, "command_timeouts")
     with connected(broker, "d1"), a_device(broker, api, lambda _: None) as told:
         began_s = time.monotonic()
         status, found = tell(api, "reboot")
@@ -161,12 +180,13 @@ def test_a_silent_device_is_504_and_its_late_answer_is_counted(
         assert 1 <= time.monotonic() - began_s < 1.5
         with connected(broker, "d1") as device:
             answer_to(device, told[0], b'{"ok":true}')
-            eventually(lambda: count(api, "late_answers") == 1)
-    assert count(api, "command_timeouts") == 1
+            eventually(lambda: count(api, "late_answers") == late + 1)
+    assert count(api, "command_timeouts") == silent + 1
 
 
 def test_only_the_device_itself_can_answer(broker: Broker, api: Service) -> None:
     """Whoever learned the correlation data of another's command still cannot answer it."""
+    late = count(api, "late_answers")
     with connected(broker, "d2") as other:
 
         def betray(message: MQTTMessage) -> None:
@@ -177,7 +197,7 @@ def test_only_the_device_itself_can_answer(broker: Broker, api: Service) -> None
 
         with a_device(broker, api, betray):
             assert tell(api, "reboot")[0] == 504
-            eventually(lambda: count(api, "late_answers") == 1)
+            eventually(lambda: count(api, "late_answers") == late + 1)
 
 
 def test_a_device_that_is_not_there_is_told_nothing(broker: Broker, api: Service) -> None:
@@ -196,9 +216,9 @@ def test_a_device_that_does_not_listen_is_known_at_once(broker: Broker, api: Ser
         assert time.monotonic() - began_s < 0.8
 
 
-def test_without_a_broker_a_command_is_503_and_is_not_sent_later(
-    broker: Broker, api: Service
-) -> None:
+def test_without_a_broker_a_command_is_503_and_is_not_sent_later(local: LocalStack) -> None:
+    broker = local.start_broker()
+    api = start_api(local, broker)
     with a_device(broker, api, lambda _: None) as told:
         found: list[int] = []
         waiting = threading.Thread(target=lambda: found.append(tell(api, "reboot")[0]))
@@ -260,8 +280,10 @@ def test_the_known_commands_are_listed(broker: Broker, api: Service) -> None:
 
 
 def test_what_devices_were_told_and_how_it_went_is_stored_as_readings_of_our_own(
-    local: LocalStack, broker: Broker, api: Service
+    local: LocalStack,
 ) -> None:
+    broker = local.start_broker()
+    api = start_api(local, broker)
     local.start_ingest(settings={"INGEST_FLUSH_INTERVAL_MS": "10"})
     answers = iter([b'{"ok":true}', b'{"ok":false,"error":"no"}', None])
     with a_device(broker, api, lambda _: next(answers)):

@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 from cryptography.x509 import DNSName, SubjectAlternativeName, load_pem_x509_certificate
+from typer.testing import CliRunner
 
+from api.__main__ import application as api
 from broker.certificates import Authority, days_left
+from ingest.command_line import application as ingest
+from sensors.__main__ import application as sensors
 from stack.swarm import PreflightError
 from stack.swarm.materials import (
     API_KEY,
@@ -23,6 +27,20 @@ from stack.swarm.materials import (
 from stack.swarm.settings import DeploySettings
 from stack.swarm.vault import Vault
 
+ROOMS = {"api": api, "ingest": ingest, "sensors": sensors}
+
+
+@pytest.fixture(autouse=True)
+def rooms_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask the rooms without starting Python for each question, which `usual` does once."""
+
+    def ask(room: str, *arguments: str) -> str:
+        answered = CliRunner().invoke(ROOMS[room], arguments)
+        assert answered.exit_code == 0, answered.output
+        return answered.stdout
+
+    monkeypatch.setattr("stack.swarm.materials._room", ask)
+
 
 @pytest.fixture
 def vault(tmp_path: Path) -> Vault:
@@ -31,7 +49,7 @@ def vault(tmp_path: Path) -> Vault:
 
 @pytest.fixture(scope="module")
 def usual(tmp_path_factory: pytest.TempPathFactory) -> Materials:
-    """What a stack with the usual settings is given."""
+    """What a stack with the usual settings is given, by the rooms' own processes."""
     return make_materials(DeploySettings(), Vault(tmp_path_factory.mktemp("usual")))
 
 
