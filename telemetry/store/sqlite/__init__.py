@@ -7,7 +7,7 @@ the write-ahead log is synced to the disk.
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -39,12 +39,21 @@ from telemetry.store.paging import (
 )
 from telemetry.store.sqlite import questions
 from telemetry.store.sqlite.connections import Connections, FileId
-from telemetry.store.sqlite.plain_lines import Types, read_plain
+from telemetry.store.sqlite.plain_lines import Shape, Types, read_plain, shape_of
 
 _FIELD_TYPES: dict[type, FieldType] = {float: "number", int: "number", bool: "boolean", str: "text"}
 
 _NewRow = tuple[int, int, int | None, int | None, str]
 """Series, time, boot, number and values, as JSON."""
+
+
+class _Known(NamedTuple):
+    """What the lines of a head are: their series, and how the last one of them looked."""
+
+    series_id: int
+    measurement: str
+    shape: Shape | None = None
+
 
 Given = TypeVar("Given", Reading, bytes)
 
@@ -220,24 +229,37 @@ class SQLiteStore:
         """Forget which series and fields the file has."""
         self._series: dict[tuple[str, str, str], int] = {}
         self._fields: set[tuple[str, str, type]] = set()
-        self._heads: dict[str, tuple[int, str]] = {}  # series and measurement, by a line's head
+        self._heads: dict[str, _Known] = {}
         self._types: set[tuple[str, Types]] = set()
 
     def _row_of_line(self, cursor: sqlite3.Cursor, line: bytes) -> _NewRow:
         text = line.decode()
+        end = text.find(" ")
+        known = self._heads.get(text[:end])
+        if known is not None and known.shape is not None:
+            found = known.shape.match(text, end)
+            if found is not None:
+                *values, boot_ms, seq, time_ms = found.groups()
+                fields = known.shape.template % tuple(values)
+                return known.series_id, int(time_ms), int(boot_ms), int(seq), fields
+        return self._row_of_new_shape(cursor, text)
+
+    def _row_of_new_shape(self, cursor: sqlite3.Cursor, text: str) -> _NewRow:
+        """Return the row of a line that looks otherwise than the one before of its series."""
         plain = read_plain(text)
         known = self._heads.get(plain.head) if plain is not None else None
         if plain is None or known is None:
             (reading,) = parse_readings(f"{text}\n")
             row = self._row(cursor, reading)
             if plain is not None:
-                self._heads[plain.head] = row[0], reading.measurement
+                self._heads[plain.head] = _Known(row[0], reading.measurement)
             return row
-        series_id, measurement = known
-        if (measurement, plain.types) not in self._types:
-            self._note_fields(cursor, measurement, plain.types)
-            self._types.add((measurement, plain.types))
-        return series_id, plain.time_ms, plain.boot_ms, plain.seq, plain.fields
+        if (known.measurement, plain.types) not in self._types:
+            self._note_fields(cursor, known.measurement, plain.types)
+            self._types.add((known.measurement, plain.types))
+        if plain.boot_ms is not None and plain.seq is not None:
+            self._heads[plain.head] = known._replace(shape=shape_of(plain.types))
+        return known.series_id, plain.time_ms, plain.boot_ms, plain.seq, plain.fields
 
     def _row(self, cursor: sqlite3.Cursor, reading: Reading) -> _NewRow:
         series_id = self._series_id(cursor, (reading.site, reading.device, reading.measurement))

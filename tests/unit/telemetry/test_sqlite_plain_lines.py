@@ -14,7 +14,7 @@ from telemetry.lineprotocol import format_line
 from telemetry.reading import Reading
 from telemetry.store import Selection, StoreError
 from telemetry.store.sqlite import SQLiteStore
-from telemetry.store.sqlite.plain_lines import PlainLine, read_plain
+from telemetry.store.sqlite.plain_lines import PlainLine, read_plain, shape_of
 from tests.strategies import readings
 
 
@@ -76,6 +76,47 @@ def test_what_is_not_plain_is_read_the_long_way(line: str) -> None:
     assert read_plain(line) is None
 
 
+@given(readings(), readings())
+def test_what_a_shape_takes_it_reads_as_the_line_alone_is_read(
+    learned: Reading, reading: Reading
+) -> None:
+    known, line = read_plain(format_line(learned)), format_line(reading)
+    if known is None:
+        return
+    found = shape_of(known.types).match(line, line.find(" "))
+    plain = read_plain(line)
+    if found is not None:
+        assert plain is not None
+        *values, boot_ms, seq, time_ms = found.groups()
+        assert plain.types == known.types
+        assert plain.fields == shape_of(known.types).template % tuple(values)
+        assert (plain.boot_ms, plain.seq, plain.time_ms) == (int(boot_ms), int(seq), int(time_ms))
+
+
+@pytest.mark.parametrize(
+    ("fields", "taken"),
+    [
+        ("a%=2.25,on=false,boot=1i,seq=2i", True),
+        ("a%=2,on=false,boot=1i,seq=2i", False),
+        ("a%=2.25,on=0.5,boot=1i,seq=2i", False),
+        ("a%=2.25,boot=1i,seq=2i", False),
+        ("a%=2.25,on=false,b=1.0,boot=1i,seq=2i", False),
+        ("a%=2.25,on=false", False),
+    ],
+)
+def test_a_shape_takes_lines_of_the_same_fields_and_types_alone(
+    fields: str, *, taken: bool
+) -> None:
+    head = "m,device=d,site=s"
+    shape = shape_of((("a%", float), ("on", bool)))
+
+    found = shape.match(f"{head} {fields} 5", len(head))
+
+    assert (found is not None) == taken
+    if found is not None:
+        assert shape.template % found.groups()[:-3] == '{"a%":2.25,"on":false}'
+
+
 @given(st.lists(readings(), min_size=1, max_size=8))
 @settings(max_examples=15)
 def test_lines_and_readings_come_to_the_same_in_the_store(given_readings: list[Reading]) -> None:
@@ -85,7 +126,7 @@ def test_lines_and_readings_come_to_the_same_in_the_store(given_readings: list[R
     with TemporaryDirectory() as folder:
         for name, write in (("a", SQLiteStore.write), ("b", SQLiteStore.write_lines)):
             store = SQLiteStore(f"{folder}/{name}")
-            for _round in range(2):  # what a store remembers of the first one changes nothing
+            for _round in range(4):  # what a store remembers of the first ones changes nothing
                 write(store, lines if name == "b" else given_readings)  # type: ignore[arg-type]
             stored = list(store.readings(everything, limit=100))
             found.append((stored, store.fields(), store.series()))
