@@ -22,7 +22,7 @@ from stack.waiting import holds_within
 _ISSUE = 9
 _CONNECTIONS = 500
 _MESSAGES_PER_SECOND = 2500
-_SECONDS = 15
+_SECONDS = 8
 _ROUNDS = 2
 _MOST_RATIO = 1.3
 
@@ -32,15 +32,15 @@ _LEAST_SHARE = 0.98
 _STAGES = """
 [[stages]]
 name = "alone"
-for_s = 15
+for_s = 8
 
 [[stages]]
 name = "together"
-for_s = 30
+for_s = 20
 
 [[stages]]
 name = "alone again"
-for_s = 15
+for_s = 8
 """
 
 _MANY = 10_000

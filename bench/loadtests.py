@@ -24,7 +24,7 @@ from telemetry.private_files import write_private
 
 _ISSUE = 9
 _USERS, _RATE = 100, 100
-_ROUNDS = 3
+_ROUNDS = 2
 _LEAST_RATIO = 2.0
 _FILE = Path(__file__).with_name("mqtt_users.py")
 _SHARE, _NEAR = 0.2, 0.15

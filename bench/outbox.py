@@ -14,8 +14,8 @@ from stack.waiting import holds_within
 
 _FLEET = Path(__file__).with_name("steady.toml")
 _DEVICES = 500
-_SECONDS = 15
-_ROUNDS = 3
+_SECONDS = 8
+_ROUNDS = 2
 _ISSUE = 5
 _MOST_RATIO = 1.1
 

@@ -34,7 +34,10 @@ _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 
 class Trial(Struct, frozen=True, kw_only=True):
-    """What is carried in one run: readings, at a rate a second or as fast as it goes."""
+    """What is carried in one run: readings, at a rate a second or as fast as it goes.
+
+    CPU counts once so many of them are stored (`uncounted`): what each device costs once is over.
+    """
 
     qos: int
     readings: int
@@ -42,6 +45,8 @@ class Trial(Struct, frozen=True, kw_only=True):
     devices: int = 1000
     pack: int = 1
     fields: int = 4
+    uncounted: int = 0
+    most_late_ms: float = MOST_LATE_MS
 
     def load(self, broker: Broker) -> Load:
         """Return what the generator is told."""
@@ -94,13 +99,15 @@ def carry(trial: Trial, rival: Rival) -> Outcome:
         process = rival(local, broker, server.url, trial.qos)
         parts: list[Process] = [process, broker, server]
         with part("bench.load", trial.load(broker)) as generator:
+            generator.begin()
+            uncounted = _stored_before(server, trial.uncounted)
             before = [one.usage().cpu_seconds for one in parts]
             sent, ended_s = _carried(generator, server, trial)
             used = [one.usage().cpu_seconds for one in parts]
         peak_bytes = peak_memory_bytes(process)
         check_stored(local, server, trial.readings)
     own, brokers, stores = (
-        (after - earlier) / trial.readings * 1e6
+        (after - earlier) / (trial.readings - uncounted) * 1e6
         for after, earlier in zip(used, before, strict=True)
     )
     return Outcome(
@@ -119,6 +126,7 @@ def confirm(trial: Trial, rival: Rival) -> Confirmed:
         with watched(server) as (url, proxy):
             rival(local, broker, url, trial.qos)
             with part("bench.load", trial.load(broker)) as generator:
+                generator.begin()
                 _carried(generator, server, trial)
             proxy.begin()
             confirmed = proxy.answer(Confirmed)
@@ -155,13 +163,28 @@ def peak_memory_bytes(process: Process) -> int:
     return int(found[1]) * 1024 if found else 0
 
 
+def _stored_before(server: Influxd, readings: int) -> float:
+    """Wait until so many readings are stored; return how many are."""
+    if not readings:
+        return 0
+    found = 0.0
+
+    def is_enough() -> bool:
+        nonlocal found
+        found = stored_points(server)
+        return found >= readings
+
+    if not holds_within(is_enough, _STORED_WITHIN_SECONDS, _LOOK_SECONDS):
+        raise StackError(f"void: {found:,.0f} stored within {_STORED_WITHIN_SECONDS} s")
+    return found
+
+
 def _carried(generator: Part, server: Influxd, trial: Trial) -> tuple[Sent, float]:
-    """Let all be sent; return what was, and when the store had it (the monotonic clock)."""
-    generator.begin()
+    """Wait for all to be sent; return what was, and when the store had it (the monotonic clock)."""
     sent = generator.answer(Sent)
     if sent.refused:
         raise StackError(f"void: the broker did not take {sent.refused:,} messages")
-    if sent.late_ms_p99 > MOST_LATE_MS:
+    if sent.late_ms_p99 > trial.most_late_ms:
         raise StackError(f"void: the generator was {sent.late_ms_p99:.0f} ms late")
     # Not asked meanwhile: an answer costs InfluxDB 5 ms.
     if not holds_within(

@@ -16,7 +16,10 @@ from docs.links import ROOT
 FIGURES = ROOT / "docs" / "bench.json"
 PAGE = ROOT / "docs" / "performance.md"
 COMPARED = ROOT / "docs" / "images" / "compared.svg"
-GROWTH = ROOT / "docs" / "images" / "growth.svg"
+GROWTH = {
+    axis: ROOT / "docs" / "images" / f"growth-{axis}.svg"
+    for axis in ("devices", "fields", "batch", "window", "stored", "connected")
+}
 _POINT = re.compile(r"(?P<what>.+) at (?P<axis>\w+)=(?P<value>\d+)")
 
 

@@ -26,8 +26,12 @@ def wanted() -> dict[Path, str]:
         PAGE: _MARKED.sub(lambda found: f"{found[1]}{table}\n{found[3]}", page),
         COMPARED: compared_chart(compared(rows)),
     }
-    # A chart without a curve would say nothing.
-    return files | ({GROWTH: growth_chart(curves(rows))} if curves(rows) else {})
+    for axis, path in GROWTH.items():
+        drawn = [curve for curve in curves(rows) if curve.axis == axis]
+        # A chart without a curve would say nothing.
+        if drawn:
+            files[path] = growth_chart(drawn)
+    return files
 
 
 def run(

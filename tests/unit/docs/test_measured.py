@@ -50,6 +50,7 @@ def test_curves_are_drawn_with_each_of_their_points() -> None:
     drawn = growth_chart(curves(POINTS))
 
     assert drawn.count("<polyline") == 1
+    assert ">1.14 times for 200 times<" in drawn
     assert [word in drawn for word in (">20k<", ">1k<", ">100<", ">10.5<", ">devices<")] == [
         True
     ] * 5
