@@ -13,6 +13,7 @@ from ingest.batch import Batch
 from ingest.hotpath.addressed import AddressedPacks
 from ingest.hotpath.layouts import Layouts
 from ingest.hotpath.quick import QuickReader
+from ingest.lingering import linger_seconds
 from ingest.message import Message
 from ingest.quarantine import QuarantineRecord
 from ingest.quarantining import Quarantining
@@ -27,8 +28,6 @@ from telemetry.topics import READINGS, TopicError, TopicRouter, TopicTemplate
 
 _AHEAD_MS = 5 * 60 * 1000  # how far ahead a device's clock may be
 _MOST_RECORDS = 20  # of one message in quarantine
-_PAUSES_A_WRITE = 10
-_SHORTEST_SHARE = 0.5  # of the flush interval: how short the wait for others may become
 _REOPEN_SHARE = 0.75  # reading goes on when so much of what may be held is left
 _TOPICS = TopicTemplate.parse(READINGS)
 _logger = log.get(__name__)
@@ -68,6 +67,7 @@ class Intake:
         self._room = asyncio.Event()
         self._room.set()
         self._lingers = True
+        self._opened_s = 0.0
         self._returned_s = 0.0
         self.idle = asyncio.Event()
         self.idle.set()
@@ -314,6 +314,7 @@ class Intake:
         if message.receipt is not None:
             message.receipt.readings += count
         if not batch.lines:
+            self._opened_s = time.monotonic()
             self.idle.clear()
             self._filled.set()
         batch.add(message, lines, times_ms, repeats, places)
@@ -355,16 +356,13 @@ class Intake:
         return batch
 
     async def _linger(self, took_seconds: float) -> None:
-        """Wait for more readings: long enough that the store is idle most of the time.
-
-        So a store that answers fast has small batches soon, and one that is busy large ones.
-        """
+        """Wait for more readings, from when the first one of the open batch has come."""
         if self._lingers:
             self._full.clear()
             longest = self._settings.flush_interval_ms / 1000
-            wished = max(took_seconds * _PAUSES_A_WRITE, longest * _SHORTEST_SHARE)
+            waited = time.monotonic() - self._opened_s
             try:
-                async with asyncio.timeout(min(wished, longest)):
+                async with asyncio.timeout(linger_seconds(took_seconds, longest) - waited):
                     await self._full.wait()
             except TimeoutError:
                 pass

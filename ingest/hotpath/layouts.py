@@ -21,18 +21,19 @@ import msgspec
 from telemetry.lineprotocol import field_key
 
 # Narrower than JSON, and than what a reading may hold, never wider. No time passes the greatest
-# that nanoseconds can hold, and no number overflows.
-_NUMBER = rb"(-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,17})?)"
+# that nanoseconds can hold, and no number overflows. Counts are possessive (`+` behind them): what
+# follows is no digit, so that giving one back never helps, and remembering where takes a quarter.
+_NUMBER = rb"(-?+(?:0|[1-9][0-9]{0,14}+)(?:\.[0-9]{1,17}+)?+)"
 _KINDS = {
     bool: rb"(true|false)",
     float: _NUMBER,
     int: _NUMBER,
-    str: rb'("[ !#-\[\]-~]*")',  # printable ASCII without quotation mark and backslash
+    str: rb'("[ !#-\[\]-~]*+")',  # printable ASCII without quotation mark and backslash
 }
 _MEMBERS = {
-    "ts": rb"(0|[1-8][0-9]{0,12})",
-    "boot": rb"(0|[1-8][0-9]{0,12})",
-    "seq": rb"(0|[1-9][0-9]{0,17})",
+    "ts": rb"(0|[1-8][0-9]{0,12}+)",
+    "boot": rb"(0|[1-8][0-9]{0,12}+)",
+    "seq": rb"(0|[1-9][0-9]{0,17}+)",
 }
 _IDENTITY = ("boot", "seq")
 _FIELD = "="  # before the name of a field, which might be called as a member is

@@ -220,6 +220,10 @@ async def test_a_stop_takes_no_message_that_comes_after_it(
     service = await start_ingest(flush_interval_ms=60_000)
     broker.send(publish(TOPIC, payload(1), qos=1, packet_id=1))
     await eventually_async(lambda: sum(service.tally.received) == 1)
+    assert service.mqtt._connection is not None
+    transport = service.mqtt._connection._connection._transport
+    # After a small piece the socket is left alone for a moment, in which more gathers.
+    await eventually_async(transport.is_reading, what="the end of that moment")
     service.mqtt.pause()
     broker.send(publish(TOPIC, payload(2), qos=1, packet_id=2))
     await eventually_async(lambda: sum(service.tally.received) == 2)
