@@ -13,6 +13,7 @@ import pytest
 from stack.broker import Broker
 from stack.influxdb import InfluxdMissing, find_influxd
 from stack.local import LocalStack
+from stack.postgresql import Postgresql
 
 # How long an example takes depends on who shares the machine, and is no behaviour.
 hypothesis.settings.register_profile("denyut", deadline=None)
@@ -32,12 +33,17 @@ def influxd_installed() -> None:
 
 @pytest.fixture
 def local() -> Iterator[LocalStack]:
-    """A stack without parts yet; what the test starts is stopped at its end."""
+    """A stack without parts yet; what the test starts is ended with it."""
     with LocalStack() as stack:
         yield stack
         # Pytest shows this where the test failed.
         for process in stack.processes:
             print(f"--- {process.name}\n{process.log_tail()}")
+        # Whoever tests how a part stops has stopped it; a server of PostgreSQL leaves shared memory
+        # behind where it is killed.
+        for process in reversed(stack.processes):
+            if not isinstance(process, Postgresql):
+                process.kill()
 
 
 @pytest.fixture

