@@ -107,11 +107,12 @@ class Intake:
     async def next_batch(self) -> Batch:
         """Wait for readings and, for a moment, for others of their batch; return the oldest.
 
-        It is asked again when that batch is durable: how long that took says how long to wait.
+        It is asked again when that batch is durable: how long that took says how long to wait. The
+        first batch does not wait: whoever starts has a queue behind it.
         """
-        took_seconds = time.monotonic() - self._returned_s if self._returned_s else 0.0
+        took_seconds = time.monotonic() - self._returned_s
         await self._filled.wait()
-        if not self._closed:
+        if self._returned_s and not self._closed:
             await self._linger(took_seconds)
         batch = self._closed.popleft() if self._closed else self._take_open()
         if not self._closed and not self._open:

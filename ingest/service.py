@@ -32,7 +32,7 @@ from telemetry.metrics import Sample, as_values
 from telemetry.reading import Reading
 from telemetry.settings import SettingError
 from telemetry.store import StoreError
-from telemetry.store.opening import open_store
+from telemetry.store.opening import store_opener
 from telemetry.topics import OWN_SITE, TopicRouter, parse_templates
 
 _STORE_CHECK_SECONDS = 2.0
@@ -63,7 +63,7 @@ class IngestService:
         self._quarantine = Quarantine(settings.quarantine_folder, settings.quarantine_bytes)
         self._quarantining = Quarantining(self._quarantine, tally)
         self.intake = Intake(settings, self._quarantining, router, tally)
-        self._writer = StoreWriter(open_store(settings), tally)
+        self._writer = StoreWriter(store_opener(settings), tally)
         self.spooling = Spooling(self.spool, self._writer, self._quarantining, tally, latencies)
         self._pipeline = Pipeline(
             settings, self.intake, self._writer, self.spooling, tally, latencies

@@ -34,10 +34,14 @@ Answer = TypeVar("Answer")
 
 
 class StoreWriter:
-    """Calls the store in a thread of its own; `problem` is what is wrong with it, or None."""
+    """Calls the store in a thread of its own; `problem` is what is wrong with it, or None.
 
-    def __init__(self, store: Store, tally: Tally) -> None:
-        self._store = store
+    The store is opened there as well, so that nothing waits for the import of its client.
+    """
+
+    def __init__(self, open_store: Callable[[], Store], tally: Tally) -> None:
+        self._open_store = open_store
+        self._store: Store | None = None
         self._tally = tally
         self._thread = DaemonThread("store writer")
         self._turn = asyncio.Lock()
@@ -75,7 +79,7 @@ class StoreWriter:
                 raise self._failure_again()
             began_s = time.monotonic()
             try:
-                refused = await self._call(lambda: self._store.write_lines(lines, ordered=ordered))
+                refused = await self._call(lambda store: store.write_lines(lines, ordered=ordered))
             except StoreError as error:
                 self._note_failure(error, began_s)
                 raise
@@ -90,7 +94,7 @@ class StoreWriter:
             return
         async with self._turn:
             try:
-                await self._call(self._store.check)
+                await self._call(lambda store: store.check())
                 self._check_problem = None
             except StoreError as error:
                 if self._check_problem is None:
@@ -100,7 +104,8 @@ class StoreWriter:
     def close(self) -> None:
         """Let the store go; a call that still waits for it is left to end alone."""
         self._thread.close()
-        self._store.close()
+        if self._store is not None:
+            self._store.close()
 
     @property
     def _pause_seconds(self) -> float:
@@ -121,16 +126,21 @@ class StoreWriter:
         assert self._failure is not None
         return self._failure.with_traceback(None)
 
-    async def _call(self, ask: Callable[[], Answer]) -> Answer:
+    async def _call(self, ask: Callable[[Store], Answer]) -> Answer:
         self._called_s = time.monotonic()
         try:
-            return await self._thread.call(ask)
+            return await self._thread.call(lambda: ask(self._opened()))
         except StoreError:
             raise
         except Exception as error:
             # Whatever it is, what is held is safe as long as we go on; ended, we would begin again.
             _logger.exception("the store failed in a way that it should not")
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+    def _opened(self) -> Store:
+        if self._store is None:
+            self._store = self._open_store()
+        return self._store
 
     def _note_success(self) -> None:
         if self._failure is not None:

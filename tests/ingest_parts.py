@@ -54,7 +54,7 @@ class Parts:
         self.quarantine = Quarantine(settings.quarantine_folder, settings.quarantine_bytes)
         self.quarantining = Quarantining(self.quarantine, self.tally)
         self.intake = Intake(settings, self.quarantining, router, self.tally)
-        self.writer = StoreWriter(self.store, self.tally)
+        self.writer = StoreWriter(lambda: self.store, self.tally)
         self.spooling = Spooling(self.spool, self.writer, self.quarantining, self.tally, latencies)
         self.pipeline = Pipeline(
             settings, self.intake, self.writer, self.spooling, self.tally, latencies

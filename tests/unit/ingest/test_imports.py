@@ -27,19 +27,22 @@ _LOADED = """
 import asyncio, runpy, sys
 from ingest.service import IngestService
 
-async def made_and_ended(self):
+async def until_it_knows_its_store(self):
+    running = asyncio.create_task(self.run())
+    while self._writer._store is None:
+        await asyncio.sleep(0.01)
     self.stop()
-    await self.run()
+    await running
     print(*sorted(sys.modules))
 
-IngestService.serve = made_and_ended
+IngestService.serve = until_it_knows_its_store
 sys.argv = ["ingest"]
 runpy.run_module("ingest", run_name="__main__")
 """
 
 
 def loaded(folder: Path, **settings: str) -> set[str]:
-    """Return the modules of an ingest that was started, and stopped before anything came."""
+    """Return the modules of an ingest that was stopped before anything came."""
     environment = {
         "INGEST_STORE_URL": "http://127.0.0.1:1",
         "INGEST_STORE_TOKEN": "t",

@@ -45,7 +45,7 @@ def tally() -> Tally:
 
 @pytest.fixture
 async def writer(store: FailingStore, tally: Tally) -> AsyncIterator[StoreWriter]:
-    writer = StoreWriter(store, tally)
+    writer = StoreWriter(lambda: store, tally)
     yield writer
     store.answers.set()
     writer.close()
@@ -89,7 +89,7 @@ async def test_after_a_failure_the_pauses_double_up_to_a_limit_and_are_jittered(
 ) -> None:
     monkeypatch.setattr("ingest.store_writer._FIRST_PAUSE_SECONDS", 0.02)
     monkeypatch.setattr("ingest.store_writer._LONGEST_PAUSE_SECONDS", 0.16)
-    writer = StoreWriter(store, tally)
+    writer = StoreWriter(lambda: store, tally)
     store.failure = StoreUnavailable("away")
     trying = asyncio.create_task(write_until_stored(writer))
     await eventually_async(lambda: len(store.called_s) == 8)
