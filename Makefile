@@ -68,7 +68,7 @@ bench: mosquitto $(DEV) ## the measurements, into build/bench.json [ROWS=name PA
 tools-bench: ## bring Telegraf here, the peer in make bench: on PATH, cached, or built
 	@stack/tools/telegraf.sh
 
-compare: mosquitto postgresql $(DEV) ## every way into ingest side by side, into build/compare.json [ROWS=mqtt,tcp ROUNDS=3 STORE=sqlite]
+compare: mosquitto postgresql $(DEV) ## every way into ingest side by side, into build/compare.json [ROWS=mqtt,tcp ROUNDS=2 STORE=sqlite]
 	@$(BIN)/python -m bench.compare $(if $(ROWS),--rows "$(ROWS)") $(if $(ROUNDS),--rounds "$(ROUNDS)") --store $(STORE)
 
 tools: ## bring influxd here, which tests and STORE=influxdb need: on PATH, cached, or built

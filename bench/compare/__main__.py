@@ -10,12 +10,12 @@ import msgspec
 import typer
 from msgspec import Struct
 from rich.console import Console
+from rich.markup import escape
 
 from bench.compare.figures import Compared, Losses, Speed, gather
 from bench.compare.measuring import losses, speed
 from bench.compare.rows import ROWS, Row
 from bench.compare.table import print_table
-from stack import StackError
 from stack.interrupts import run_command
 
 REPORT = Path("build/compare.json")
@@ -36,13 +36,14 @@ class Found(Struct):
 @application.command()
 def compare(
     rows: Annotated[str, typer.Option(help="names, or beginnings of them: mqtt,tcp-tls")] = "",
-    rounds: Annotated[int, typer.Option(min=1, max=9, help="how often each is measured")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, max=9, help="how often each is measured")] = 2,
     store: Annotated[Literal["sqlite", "influxdb"], typer.Option()] = "sqlite",
     report: Annotated[Path, typer.Option(help="where the figures are left")] = REPORT,
 ) -> None:
     """Send the same readings by every way, in turn; exit 1 where one lost what it promises.
 
-    A row that cannot be measured says why, and the others go on; that is exit 1 as well.
+    A row that cannot be measured, and not at a second try, says why, and the others go on; that is
+    exit 1 as well.
     """
     console = Console()
     found = [Found(row) for row in _chosen(rows)]
@@ -86,18 +87,27 @@ def _named(name: str) -> list[Row]:
 
 
 def _try(one: Found, what: str, measure: Callable[[], str], console: Console) -> None:
-    """Measure one thing of a row; a row that failed once is not tried again."""
+    """Measure one thing of a row, once more where that fails; a row that has failed is left."""
     if one.why:
         return
-    began_s = time.monotonic()
-    with console.status(f"{one.row.name}, {what}"):
+    told = partial(_told, f"{one.row.name}, {what}", measure, console)
+    why = told() and told()
+    if why:
+        one.why = f"{what}: {why}"
+
+
+def _told(what: str, measure: Callable[[], str], console: Console) -> str:
+    """Measure, and say what came of it; return why it failed, or nothing."""
+    began_s, why = time.monotonic(), ""
+    with console.status(what):
         try:
             said = measure()
-        except (StackError, OSError) as error:
-            one.why = f"{what}: {error}"
-            said = f"[bold red]failed[/]: {str(error).partition(chr(10))[0]}"
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other rows go on
+            why = str(error) or type(error).__name__
+            said = f"[bold red]failed[/]: {escape(why.partition(chr(10))[0])}"
     seconds = time.monotonic() - began_s
-    console.print(f"{one.row.name}, {what}: {said} [dim]({seconds:.0f} s)[/]", highlight=False)
+    console.print(f"{what}: {said} [dim]({seconds:.0f} s)[/]", highlight=False)
+    return why
 
 
 def _measure(one: Found, store: str) -> str:

@@ -66,6 +66,9 @@ class Went(Struct, frozen=True):
         if share >= _FULL:
             return f"{name}: {share:.0%} of a core"
         if self.idle_share < 1 - _FULL:
+            others = (1 - self.idle_share) * cores() - sum(shares.values())
+            if others > _FULL:
+                busiest += f", other programs {others:.0%}"
             return f"all cores: {busiest}"
         return f"waiting: {busiest}"
 

@@ -11,7 +11,8 @@ from bench.compare import order_watch
 from bench.compare.corpus import DEVICES, Corpus, addressed, device_name, publishing
 from bench.compare.figures import Compared, Cpu, Latency, Losses, Rate, Speed, gather
 from bench.compare.rows import ROWS, Row
-from stack import StackError
+from bench.compare.running import Went
+from bench.compare.sender import Sent
 from stack.faults import packets
 from telemetry.lineprotocol import format_line
 from telemetry.payload import decode
@@ -69,6 +70,41 @@ def test_a_row_is_the_median_of_its_rounds_and_names_what_limited_that_round() -
 
 
 @pytest.mark.parametrize(
+    ("cpu_seconds", "idle_share", "limited_by"),
+    [
+        ({"sender": 0.5, "ingest": 1.8}, 0.4, "ingest: 90% of a core"),
+        ({"sender": 1.2, "ingest": 1.2}, 0.05, "all cores: sender 60%, ingest 60%"),
+        (
+            {"sender": 0.2, "ingest": 0.4},
+            0.0,
+            "all cores: sender 10%, ingest 20%, other programs 170%",
+        ),
+        ({"sender": 0.2, "ingest": 0.4}, 0.7, "waiting: sender 10%, ingest 20%"),
+    ],
+)
+def test_what_limited_a_sending_is_told_by_cpu(
+    cpu_seconds: dict[str, float],
+    idle_share: float,
+    limited_by: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bench.compare.running.cores", lambda: 2)
+    sent = Sent(
+        offered={"d": 1_000},
+        unsafe=[],
+        seconds=2.0,
+        cpu_seconds=0.0,
+        wire_bytes=0,
+        late_ms_p99=0.0,
+        reopened=0,
+    )
+
+    went = Went(sent, 1_000, 2.0, cpu_seconds, idle_share)
+
+    assert went.limited_by.startswith(limited_by)
+
+
+@pytest.mark.parametrize(
     ("promised", "lost", "broken"),
     [(True, 0, False), (True, 1, True), (False, 900, False)],
 )
@@ -83,14 +119,15 @@ def test_only_a_way_that_promises_can_break_its_promise(
 class Faked:
     """Stands for measuring: one row fails, one loses, the others are well."""
 
-    def __init__(self, *, failing: str = "", losing: str = "") -> None:
-        self.failing, self.losing = failing, losing
+    def __init__(self, *, failing: str = "", losing: str = "", failures: int = 99) -> None:
+        self.failing, self.losing, self.failures = failing, losing, failures
         self.measured: list[str] = []
 
     def speed(self, row: Row, _store: str) -> Speed:
         self.measured.append(row.name)
-        if row.name == self.failing:
-            raise StackError("no such server here")
+        if row.name == self.failing and self.failures:
+            self.failures -= 1
+            raise ValueError("no such server here [or so]")
         return speed(1_000)
 
     def losses(self, row: Row) -> Losses:
@@ -130,12 +167,23 @@ def test_a_row_that_fails_says_why_and_the_others_go_on(
     faked = Faked(failing="tcp")
     code, rows, said = run(monkeypatch, tmp_path, faked, "--rows", "tcp,unix", "--rounds", "2")
 
-    assert faked.measured == ["tcp", "unix", "unix"]
+    assert faked.measured == ["tcp", "tcp", "unix", "unix"]
     assert rows[0]["readings_per_second"] is None
     assert "no such server here" in str(rows[0]["why"])
     assert rows[1]["readings_per_second"] == 1_000
     assert "no such server here" in said
     assert code == 1
+
+
+def test_what_fails_once_and_then_not_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    faked = Faked(failing="tcp", failures=1)
+    code, rows, said = run(monkeypatch, tmp_path, faked, "--rows", "tcp", "--rounds", "2")
+
+    assert faked.measured == ["tcp"] * 3
+    assert (code, rows[0]["why"], rows[0]["rounds"]) == (0, "", 2)
+    assert "no such server here [or so]" in said
 
 
 def test_a_promise_that_was_broken_is_the_exit_code(
