@@ -200,6 +200,26 @@ async def test_a_bomb_is_noticed_before_it_is_inflated(tmp_path: Path) -> None:
         assert peak < 10 * MIB
 
 
+async def test_an_xml_bomb_goes_to_quarantine_as_it_came(tmp_path: Path) -> None:
+    entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
+    bomb = (
+        f'<!DOCTYPE x [<!ENTITY e0 "{"a" * 1_000}">{entities}]>'
+        '<sensml xmlns="urn:ietf:params:xml:ns:senml"><senml n="a" vs="&e9;"/></sensml>'
+    ).encode()
+    async with taking(tmp_path) as intake:
+        tracemalloc.start()
+        try:
+            answer = await intake.send(bomb, content_type="application/senml+xml", query=OWN)
+            assert tracemalloc.get_traced_memory()[1] < 2 * MIB
+        finally:
+            tracemalloc.stop()
+
+        assert (answer.status, answer.body["stored"]) == (200, 0)
+        (record,) = intake.parts.quarantine.records()
+        assert (record.payload, "document type" in record.reason) == (bomb, True)
+        assert (await intake.send(pack(0))).status == 204
+
+
 async def test_a_body_that_trickles_in_is_given_up(tmp_path: Path) -> None:
     async with (
         taking(tmp_path, intake_body_seconds=0.3) as intake,

@@ -102,6 +102,7 @@ def test_what_a_shape_takes_it_reads_as_the_line_alone_is_read(
         ("a%=2.25,boot=1i,seq=2i", False),
         ("a%=2.25,on=false,b=1.0,boot=1i,seq=2i", False),
         ("a%=2.25,on=false", False),
+        ("a%=2.25,on=false,boot=1i,seq=2i 7", False),
     ],
 )
 def test_a_shape_takes_lines_of_the_same_fields_and_types_alone(
