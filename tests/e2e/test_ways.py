@@ -39,7 +39,7 @@ def run_while_ingest_dies(local: LocalStack, name: str, away_seconds: float) -> 
 
 @pytest.mark.parametrize(
     ("name", "away_seconds"),
-    [("tcp", 10), ("tcp-tls", 0), ("unix", 10), ("http", 3), ("https", 0)],
+    [("tcp", 10), ("tcp-tls", 0), ("unix", 3), ("http", 3), ("https", 0)],
 )
 def test_an_ingest_that_is_killed_and_away_loses_nothing_that_it_answered_for(
     local: LocalStack, name: str, away_seconds: float
