@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 from ingest.batch import Batch
 from ingest.hotpath.addressed import AddressedPacks
@@ -28,6 +29,8 @@ from telemetry.topics import READINGS, TopicError, TopicRouter, TopicTemplate
 
 _AHEAD_MS = 5 * 60 * 1000  # how far ahead a device's clock may be
 _MOST_RECORDS = 20  # of one message in quarantine
+_LARGE_SHARE = 0.1  # of a full batch, from which on it is written when nothing more comes
+_QUIET_SECONDS = 0.005  # in which nothing came: who sends waits for answers, as it seems
 _REOPEN_SHARE = 0.75  # reading goes on when so much of what may be held is left
 _TOPICS = TopicTemplate.parse(READINGS)
 _logger = log.get(__name__)
@@ -58,11 +61,13 @@ class Intake:
         self._retention_ms = settings.retention_hours * 3_600_000
         self._payload_bytes = settings.payload_bytes
         self._batch_readings = settings.batch_readings
+        self._large_readings = max(1, int(settings.batch_readings * _LARGE_SHARE))
         self._most_readings, self._most_bytes = settings.held_readings, settings.held_bytes
         self._open = Batch()
         self._closed: deque[Batch] = deque()
         self._held_bytes = 0
         self._filled = asyncio.Event()
+        self._large = asyncio.Event()
         self._full = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -123,6 +128,7 @@ class Intake:
     def hurry(self) -> None:
         """Let no batch wait for more readings from now on."""
         self._lingers = False
+        self._large.set()
         self._full.set()
 
     def release(self, batch: Batch) -> None:
@@ -319,9 +325,11 @@ class Intake:
             self.idle.clear()
             self._filled.set()
         batch.add(message, lines, times_ms, repeats, places)
-        if len(batch.lines) >= self._batch_readings:
-            self._closed.append(self._take_open())
-            self._full.set()
+        if len(batch.lines) >= self._large_readings:
+            self._large.set()
+            if len(batch.lines) >= self._batch_readings:
+                self._closed.append(self._take_open())
+                self._full.set()
         held_bytes = self._held_bytes + self._quarantining.held_bytes
         if tally.in_flight >= self._most_readings or held_bytes >= self._most_bytes:
             self.mind_room()
@@ -362,11 +370,23 @@ class Intake:
             self._full.clear()
             longest = self._settings.flush_interval_ms / 1000
             waited = time.monotonic() - self._opened_s
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(linger_seconds(took_seconds, longest) - waited):
+                    await self._gather()
+
+    async def _gather(self) -> None:
+        """Wait until the open batch is full, or large and no more comes for a moment."""
+        if len(self._open) < self._large_readings:
+            self._large.clear()
+        await self._large.wait()
+        gathered = -1
+        while len(self._open) > gathered and not self._full.is_set():
+            gathered = len(self._open)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_QUIET_SECONDS):
                     await self._full.wait()
-            except TimeoutError:
-                pass
+            # A busy loop has not read yet what has come.
+            await asyncio.sleep(0)
 
 
 def _topic_in_words(message: Message) -> str | None:
