@@ -1,6 +1,7 @@
 """What the pages tell of the ways is made from one run, in both languages, and never by hand."""
 
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 from bench.compare.figures import Compared, Cpu, Latency
 from bench.compare.rows import ROWS
 from docs.comparison import FIGURES, PAGES, Results, read
-from docs.comparison.__main__ import filled, wanted
+from docs.comparison.__main__ import filled, run, wanted
 from docs.comparison.chart import chart
 from docs.comparison.claims import SECTIONS, claims_table
 from docs.comparison.tables import costs, fast
@@ -129,3 +130,15 @@ def test_the_chart_shows_every_row_and_says_what_was_not_measured() -> None:
     ends = [float(str(r.get("x"))) + float(str(r.get("width"))) for r in tree.iter(f"{SVG}rect")]
     assert max(ends) < width
     assert re.search(r"prefers-color-scheme:\s*dark", chart(found))
+
+
+def test_what_is_no_run_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures, given = tmp_path / "figures.json", tmp_path / "run.json"
+    figures.write_text("[]")
+    given.write_text("{}")
+    monkeypatch.setattr("docs.comparison.__main__.FIGURES", figures)
+
+    with pytest.raises(msgspec.ValidationError):
+        run(given)
+
+    assert figures.read_text() == "[]"
