@@ -38,6 +38,7 @@ class AnswerCache:
         self._clock = clock
         self._lock = threading.Lock()
         self._answers: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
+        self._look_through_at = 0.0
         self._asking: dict[Hashable, Future[Any]] = {}
 
     def get(
@@ -95,10 +96,21 @@ class AnswerCache:
         with self._lock:
             del self._asking[question]
             if self._keep_seconds > 0:
+                self._let_go()
                 self._answers[question] = (self._clock() + keep_seconds, answer)
                 self._answers.move_to_end(question)
             if len(self._answers) > self._max_answers:
                 self._answers.popitem(last=False)
+
+    def _let_go(self) -> None:
+        """Let go of answers whose time is over: many may be asked once and never again."""
+        now = self._clock()
+        if now < self._look_through_at:
+            return
+        self._look_through_at = now + self._keep_seconds
+        over = [question for question, (until, _answer) in self._answers.items() if until <= now]
+        for question in over:
+            del self._answers[question]
 
     def _end(self, question: Hashable) -> None:
         with self._lock:

@@ -1,4 +1,5 @@
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -107,6 +108,24 @@ def test_no_more_answers_are_kept_than_allowed(cache: AnswerCache) -> None:
         cache.get(question, lambda: "old")
     assert cache.get("c", lambda: "new") == "old"
     assert cache.get("a", lambda: "new") == "new"
+
+
+def test_an_answer_whose_time_is_over_takes_no_memory_once_another_is_kept(
+    clock: Clock,
+) -> None:
+    class Large:
+        pass
+
+    cache = AnswerCache(keep_seconds=1.0, max_answers=1_000, wait_seconds=5.0, clock=clock)
+    held = [weakref.ref(cache.get(number, Large)) for number in range(100)]
+    lasting = weakref.ref(cache.get("lasting", Large, keep_seconds=9.0))
+    assert all(one() is not None for one in held)
+
+    clock.seconds += 1.5
+    cache.get("another", Large)
+
+    assert [one for one in held if one() is not None] == []
+    assert lasting() is not None
 
 
 def test_nothing_is_kept_where_the_time_is_zero() -> None:
