@@ -53,7 +53,11 @@ GROWTH: dict[str, Callable[[int], Iterator[Row]]] = {
     "growth-memory": holding.memory,
 }
 
-BY_NAME: dict[str, Measurement] = {"loadtest-limit": loadtests.limit}
+BY_NAME: dict[str, Measurement] = {
+    "grafana-panels": grafana.panels,
+    "loadtest-mqtt-user": loadtests.mqtt_user,
+    "loadtest-limit": loadtests.limit,
+}
 
 MEASUREMENTS: dict[str, Measurement] = {
     "pipeline-steady": pipeline.steady_rate,
@@ -71,8 +75,6 @@ MEASUREMENTS: dict[str, Measurement] = {
     "influxdb-writing": influxdb.writing,
     "delivery-cost": delivery.cost_of_the_promise,
     "delivery-outage": delivery.outage,
-    "grafana-panels": grafana.panels,
-    "loadtest-mqtt-user": loadtests.mqtt_user,
 }
 
 application = typer.Typer(add_completion=False)
@@ -99,11 +101,13 @@ def run(
         raise typer.Exit(2)
     console.print(described(), style="dim")
     measured: list[Row] = []
+    all_began = time.monotonic()
     for name, measurement in chosen.items():
         began = time.monotonic()
         with console.status(f"measuring {name}"):
             measured.extend(_measured(name, measurement))
         console.print(f"{name}: {time.monotonic() - began:.0f} s", style="dim")
+    console.print(f"in all: {time.monotonic() - all_began:.0f} s", style="dim")
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_bytes(msgspec.json.format(msgspec.json.encode(measured)) + b"\n")
     console.print(_table(measured))
