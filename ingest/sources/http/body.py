@@ -35,6 +35,11 @@ class Body:
         self._held = bytearray()
         self._inflating = zlib.decompressobj(_GZIP) if is_gzip else None
 
+    @property
+    def held_bytes(self) -> int:
+        """How much is held of it, inflated."""
+        return len(self._held)
+
     def feed(self, data: bytes) -> None:
         """Take what came next; raises Problem where that is too much."""
         self._came_bytes += len(data)

@@ -12,7 +12,7 @@ from ingest.grant import Grant
 from ingest.intake import Intake
 from ingest.message import Message
 from ingest.sources.http.body import Body, Budget
-from ingest.sources.http.parts import Parts, media_type, parts_of
+from ingest.sources.http.parts import LINES, Parts, media_type, parts_of
 from ingest.sources.http.problems import (
     Problem,
     key_wanted,
@@ -115,41 +115,44 @@ class Receiving:
             raise too_large(f"A body of up to {self._limits.body_bytes:,} bytes is taken.")
         try:
             await self._read(request, body)
-            # One at a time is in pieces: else all that wait would be, past the room that there is.
-            async with self._waiting_for_room(), self._turn:
+            if self._has_room_for(body, kind):
                 parts = parts_of(body.end(), kind, self._limits.payload_bytes)
                 submission = Submission(parts)
-                await self._hand_on(parts, submission, grant, address)
+                for message in _messages(parts, submission, grant, address):
+                    self._accept(message)
+            else:
+                # One at a time is in pieces: all that wait would be, past the room that there is.
+                async with self._waiting_for_room(), self._turn:
+                    parts = parts_of(body.end(), kind, self._limits.payload_bytes)
+                    submission = Submission(parts)
+                    await self._hand_on(_messages(parts, submission, grant, address))
         finally:
             body.release()
         return await self._answer(submission)
 
-    async def _hand_on(
-        self, parts: Parts, submission: Submission, grant: Grant, address: Address | None
-    ) -> None:
-        """Hand the payloads on, as there is room for them."""
-        arrival_ms = time.time_ns() // 1_000_000
-        for number, (payload, receipt) in enumerate(
-            zip(parts.payloads, submission.receipts, strict=True)
-        ):
+    def _has_room_for(self, body: Body, kind: str) -> bool:
+        """Whether a body can be taken now: it is one payload, and nobody waits for room."""
+        is_one = kind not in LINES and body.held_bytes <= self._limits.payload_bytes
+        return is_one and self._intake.has_room() and not self._turn.locked()
+
+    async def _hand_on(self, messages: Iterator[Message]) -> None:
+        """Hand the messages on, as there is room for them."""
+        for number, message in enumerate(messages):
             if number % _PAYLOADS_AT_ONCE == 0:
                 await asyncio.sleep(0)
             await self._intake.room()
-            message = Message(
-                None,
-                payload,
-                1,
-                arrival_ms,
-                content_type=parts.content_type,
-                receipt=receipt,
-                address=address,
-                grant=grant,
-            )
-            self._tally.messages_by_way["http"] += 1
-            self._intake.accept(message)
+            self._accept(message)
+
+    def _accept(self, message: Message) -> None:
+        self._tally.messages_by_way["http"] += 1
+        self._intake.accept(message)
 
     async def _read(self, request: web.BaseRequest, body: Body) -> None:
         try:
+            if request.content.is_eof():
+                # It came with its head, as short ones do: there is nothing to wait for.
+                body.feed(request.content.read_nowait())
+                return
             async with self._patience(self._limits.body_seconds):
                 await _let_come(request)
                 while data := await request.content.readany():
@@ -192,6 +195,23 @@ class Receiving:
             raise not_durable("Nothing can be made durable now; send all of it again.") from error
         self._tally.acknowledged_messages += len(submission.receipts)
         return submission.response()
+
+
+def _messages(
+    parts: Parts, submission: Submission, grant: Grant, address: Address | None
+) -> Iterator[Message]:
+    arrival_ms = time.time_ns() // 1_000_000
+    for payload, receipt in zip(parts.payloads, submission.receipts, strict=True):
+        yield Message(
+            None,
+            payload,
+            1,
+            arrival_ms,
+            content_type=parts.content_type,
+            receipt=receipt,
+            address=address,
+            grant=grant,
+        )
 
 
 def _check_route(request: web.BaseRequest) -> None:
