@@ -28,6 +28,7 @@ _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 _LEAST_MISCONFIGURED_SECONDS = 1.0
 _CHECKED_LATELY_SECONDS = 2.0
+_UNASKED = "it has not answered yet"
 _logger = log.get(__name__)
 
 Answer = TypeVar("Answer")
@@ -50,11 +51,11 @@ class StoreWriter:
         self._away_since_s: float | None = None
         self._called_s = -math.inf
         self._failure: StoreError | None = None
-        self._check_problem: str | None = None
+        self._check_problem: str | None = _UNASKED
 
     @property
     def problem(self) -> str | None:
-        """What the store answered last, where that was no success."""
+        """What the store answered last, where that was no success; none until it answers."""
         return str(self._failure) if self._failure is not None else self._check_problem
 
     @property
@@ -97,7 +98,7 @@ class StoreWriter:
                 await self._call(lambda store: store.check())
                 self._check_problem = None
             except StoreError as error:
-                if self._check_problem is None:
+                if self._check_problem in (None, _UNASKED):
                     _logger.warning("the store does not answer its check", problem=str(error))
                 self._check_problem = str(error)
 

@@ -216,6 +216,20 @@ async def test_the_store_is_away_from_the_first_failing_call_to_the_next_success
     assert [*problems, writer.problem] == ["no answer in time", None]
 
 
+async def test_a_store_that_has_not_answered_yet_is_not_called_well(
+    store: FailingStore, writer: StoreWriter
+) -> None:
+    store.answers.clear()
+    call = asyncio.create_task(writer.write(ONE))
+    await eventually_async(lambda: store.called_s)
+
+    before = writer.problem
+    store.answers.set()
+    await call
+
+    assert (before, writer.problem) == ("it has not answered yet", None)
+
+
 async def test_a_check_shows_a_store_that_is_away_before_anything_is_written(
     store: FailingStore, writer: StoreWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
