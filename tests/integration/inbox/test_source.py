@@ -208,7 +208,7 @@ async def test_a_file_that_was_replaced_is_noticed_on_both_sides(
         sqlite_inbox.put(payload(2))
 
         await eventually_async(lambda: ingest.stored() == [0, 1, 2])
-        assert ingest.source.problem is None
+        await eventually_async(lambda: ingest.source.problem is None)
 
 
 async def test_an_absent_database_is_a_problem_until_it_is_there(

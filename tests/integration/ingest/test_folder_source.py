@@ -110,7 +110,7 @@ async def test_files_that_lie_there_and_files_that_come_are_stored_and_go(
 
         assert ingest.stored() == 3 * READINGS_A_LINE
         assert ingest.tally.messages_by_way["folder"] == 3
-        assert ingest.tally.folder_files == 2
+        await eventually_async(lambda: ingest.tally.folder_files == 2)
         assert ingest.source.problem is None
 
 
