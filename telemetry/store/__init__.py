@@ -192,7 +192,8 @@ class Store(Protocol):
     def counts(self, start_ms: int, stop_ms: int) -> list[ReadingCount]:
         """Return how many readings each series has, start <= time < stop, if any.
 
-        InfluxDB counts values: of a series whose readings have no field in common it tells less.
+        InfluxDB counts values: of a series whose readings have no field in common it tells less; of
+        a measurement that is new it tells nothing for two seconds.
         """
 
     def readings(

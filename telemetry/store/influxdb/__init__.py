@@ -119,7 +119,8 @@ class InfluxStore:
             devices = {device for _site, device, _measurement in silent}
             asked = questions.latest_of_question(site, sorted(devices))
             if len(devices) > _MOST_BY_NAME:
-                asked = questions.latest_question(site, device)
+                measurements = sorted({measurement for _site, _device, measurement in silent})
+                asked = questions.latest_question(site, device, measurements)
             found |= {answers.series_of(one): one for one in self._readings(asked)}
         return [one for _name, one in sorted(found.items()) if one is not None]
 
@@ -130,7 +131,11 @@ class InfluxStore:
 
     def counts(self, start_ms: int, stop_ms: int) -> list[ReadingCount]:
         """Return how many readings each series has in a range of time."""
-        found = answers.reading_counts(self._rows(questions.counts_question(start_ms, stop_ms)))
+        measurements = self._measurements()
+        if not measurements:
+            return []
+        asked = questions.counts_question(start_ms, stop_ms, measurements)
+        found = answers.reading_counts(self._rows(asked))
         return sorted(found, key=lambda one: (one.site, one.device, one.measurement))
 
     def readings(
@@ -300,12 +305,17 @@ class InfluxStore:
         start_ms = time.time_ns() // 1_000_000 - _LATELY_MS
         found: dict[SeriesName, Reading | None] = {}
         readings: list[Reading] = []
-        for rows in self._rows(questions.lately_question(site, device, start_ms)):
+        # One that is new, and not in the catalogue yet, is among the silent: the index knows it.
+        measurements = self._measurements() if device is None else None
+        for rows in self._rows(questions.lately_question(site, device, start_ms, measurements)):
             if rows.columns == answers.SERIES_COLUMNS:
                 found |= dict.fromkeys(answers.series(rows))
             else:
                 readings += answers.readings(rows)
         return found | {answers.series_of(one): one for one in readings}
+
+    def _measurements(self) -> list[str]:
+        return [one.name for one in self._catalogue.measurements(self.place.bucket)]
 
     def _readings(self, asked: Question) -> list[Reading]:
         return [one for rows in self._rows(asked) for one in answers.readings(rows)]

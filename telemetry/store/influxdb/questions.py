@@ -14,15 +14,16 @@ from telemetry.store import Aggregate, Selection
 _LATEST_NS = 2**63 - 2  # InfluxDB's latest time, in 2262
 
 # What is put in between the braces stands in this module: names of parameters, never their values.
-_LATEST = "SELECT * FROM /.*/{where} GROUP BY site, device ORDER BY time DESC LIMIT 1"
-_LATELY = f"SHOW SERIES{{series}}; {_LATEST}"
+_LATEST = "SELECT * FROM {source}{where} GROUP BY site, device ORDER BY time DESC LIMIT 1"
+_SERIES = "SHOW SERIES{where}"
 _READINGS = "SELECT {columns} FROM {source}{where} ORDER BY time {order} LIMIT $limit"
 _ROWS = "SELECT {columns} FROM {source}{where}{tags} ORDER BY time {order} LIMIT $limit"
-_READING_COUNTS = "SELECT count(*) FROM /.*/{where} GROUP BY site, device"
+_READING_COUNTS = "SELECT count(*) FROM {source}{where} GROUP BY site, device"
 _AGGREGATE = (
     "SELECT {calls} FROM {source}{where} GROUP BY time($every){tags} fill(none)"
     " ORDER BY time {order} LIMIT $limit"
 )
+_EVERYTHING = ("/.*/",)
 _SEQUENCES = "SELECT boot, seq FROM /.*/{where} GROUP BY site, device"
 _ORDER = {True: "DESC", False: "ASC"}
 _CALLS: dict[Aggregate, str] = {
@@ -61,10 +62,16 @@ class Column(Struct, frozen=True):
     part: Aggregate
 
 
-def latest_question(site: str | None, device: str | None) -> Question:
-    """Ask for the last reading of each series, however old: it is looked for in each day."""
+def latest_question(
+    site: str | None, device: str | None, measurements: Iterable[str] | None = None
+) -> Question:
+    """Ask for the last reading of each series, however old: it is looked for in each day.
+
+    Of all measurements at once a row has the fields of all of them. Where it is asked for many
+    devices, `measurements` are named, and each is asked alone.
+    """
     where, bound = _where({"site": site, "device": device})
-    return Question(_LATEST.format(where=where), bound)
+    return _of_each(measurements, _LATEST, where, bound)
 
 
 def latest_of_question(site: str | None, devices: Iterable[str]) -> Question:
@@ -73,15 +80,19 @@ def latest_of_question(site: str | None, devices: Iterable[str]) -> Question:
     names = _bind_texts(bound, "device", devices)
     named = " OR ".join(f"device = {name}" for name in names)
     where = f"{where} AND ({named})" if where else f" WHERE {named}"
-    return Question(_LATEST.format(where=where), bound)
+    return _of_each(None, _LATEST, where, bound)
 
 
-def lately_question(site: str | None, device: str | None, start_ms: int) -> Question:
-    """Ask for the last reading of each series that has one since a time, and for all series."""
+def lately_question(
+    site: str | None, device: str | None, start_ms: int, measurements: Iterable[str] | None = None
+) -> Question:
+    """Ask for all series, and for the last reading of each that has one since a time."""
     wanted = {"site": site, "device": device}
-    series, _bound = _where(wanted)
+    of_series, _bound = _where(wanted)
     where, bound = _where(wanted, start_ms)
-    return Question(_LATELY.format(where=where, series=series), bound)
+    asked = _of_each(measurements, _LATEST, where, bound)
+    statements = [_SERIES.format(where=of_series), asked.statement]
+    return Question("; ".join(filter(None, statements)), asked.bound)
 
 
 def readings_question(selection: Selection, limit: int, *, descending: bool) -> Question:
@@ -122,10 +133,10 @@ def rows_question(
     return Question("; ".join(statements), bound | {"limit": limit})
 
 
-def counts_question(start_ms: int, stop_ms: int) -> Question:
+def counts_question(start_ms: int, stop_ms: int, measurements: Iterable[str]) -> Question:
     """Ask how many values each field of each series has in a range of time."""
     where, bound = _where({}, start_ms, stop_ms)
-    return Question(_READING_COUNTS.format(where=where), bound)
+    return _of_each(measurements, _READING_COUNTS, where, bound)
 
 
 def aggregate_question(
@@ -173,6 +184,16 @@ def sequences_question(device: str | None, start_ms: int | None, stop_ms: int | 
     """Ask for the identities of readings, by series."""
     where, bound = _where({"device": device}, start_ms, stop_ms)
     return Question(_SEQUENCES.format(where=where), bound)
+
+
+def _of_each(
+    measurements: Iterable[str] | None, statement: str, where: str, bound: Bound
+) -> Question:
+    """Ask a statement of each measurement, or of all at once where none are named."""
+    named = None if measurements is None else _bind(bound, "measurement", measurements)
+    sources = _EVERYTHING if named is None else named
+    statements = [statement.format(source=source, where=where) for source in sources]
+    return Question("; ".join(statements), bound)
 
 
 def _selected(selection: Selection) -> tuple[str, Bound]:
