@@ -44,6 +44,7 @@ run: mosquitto $(DATABASE) $(RUNTIME) ## the same until Ctrl-C, with the live pa
 	@$(BIN)/python -m stack run --devices $(DEVICES) $(if $(QOS),--qos $(QOS)) --via $(VIA) --store $(STORE) --port $(PORT)
 
 # Bytecode is kept, also where the environment says otherwise: hundreds of Pythons read it.
+# Not by scope: of tests with one name, as the API's document makes them, that runs one only.
 test: mosquitto postgresql chromium curl $(DEV) ## unit, integration and end-to-end tests [TESTS=path ARGS=...]
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS) $(TESTS)
 
