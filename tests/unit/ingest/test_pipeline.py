@@ -254,12 +254,23 @@ async def test_a_stop_puts_what_a_silent_store_was_given_into_the_spool(tmp_path
 async def test_a_stop_waits_for_a_store_that_answers_in_time(tmp_path: Path) -> None:
     parts = Parts(tmp_path, stop_seconds=4.0, spool_after_ms=60_000, flush_interval_ms=60_000)
     async with parts.working():
-        for seq in (1, 2, 3):
+        # Only the first batch does not wait for others anyway.
+        parts.take_reading(1, time_ms=NOW_MS)
+        await eventually_async(lambda: parts.acknowledged == [1])
+        for seq in (2, 3):
             parts.take_reading(seq, time_ms=NOW_MS)
-        await parts.pipeline.drain()
+        async with asyncio.timeout(10):
+            await parts.pipeline.drain()
 
         assert (stored(parts), parts.acknowledged) == ([1, 2, 3], [1, 2, 3])
         assert parts.tally.spooled == 0
+
+
+async def test_the_first_batch_after_a_start_does_not_wait_for_more(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, flush_interval_ms=60_000)
+    async with parts.working():
+        parts.take_reading(1, time_ms=NOW_MS)
+        await eventually_async(lambda: parts.acknowledged == [1])
 
 
 async def test_a_quarantine_without_room_holds_back_its_own_and_what_came_later(
