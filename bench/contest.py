@@ -38,7 +38,7 @@ _DEVICES_READINGS = 60_000
 _FULL = Trial(qos=1, readings=150_000)
 _PACKS = Trial(qos=1, readings=600_000, pack=20)
 _PACKED_RATE = 100_000
-_LATENCY = Trial(qos=1, readings=40_000, readings_per_second=5_000)
+_LATENCY = Trial(qos=1, readings=30_000, readings_per_second=5_000)
 _SHARE = 0.25
 _SHARE_READINGS = 80_000
 _START = Trial(qos=0, readings=4_000, readings_per_second=1_000)
