@@ -29,6 +29,7 @@ from api.live.figures import LiveFigures
 from api.problems import Problem
 from api.settings import ApiSettings
 from telemetry.topics import command_topic
+from telemetry.worked_out import worked_out
 
 _CORRELATION_BYTES = 16
 _MOST_ANSWER_BYTES = 65_536
@@ -89,6 +90,7 @@ class TooManyCommands(CommandProblem):
         )
 
 
+@worked_out
 class DeviceAnswer(Struct, frozen=True):
     """The part of a device's answer that every one has."""
 

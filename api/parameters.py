@@ -16,6 +16,7 @@ from api.problems import BadParameter
 from api.times import Duration, Moment
 from telemetry.reading import NAME_RULE, Name
 from telemetry.store import Aggregate
+from telemetry.worked_out import worked_out
 
 MAX_TEXT = 1_000
 """The longest value of a parameter, in characters."""
@@ -78,6 +79,7 @@ Points = Annotated[
 USUAL_LIMIT = 1_000
 
 
+@worked_out
 class NoParameters(Struct, frozen=True, forbid_unknown_fields=True):
     """Of a route that takes none."""
 

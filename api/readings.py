@@ -17,6 +17,7 @@ from api.times import rfc3339
 from telemetry.reading import EpochMs, Reading, Sequence, Value
 from telemetry.store import Aggregate, Bucket, Position, Resolution, Selection
 from telemetry.topics import OWN_SITE
+from telemetry.worked_out import worked_out
 
 _HOUR_MS = 3_600_000
 
@@ -64,6 +65,7 @@ class ReadingsPage(Struct, frozen=True):
     cursor: str | None
 
 
+@worked_out
 class Place(Struct, frozen=True, array_like=True):
     """Where an answer ended: its range, which stays as it was, and the last that it held."""
 

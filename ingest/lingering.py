@@ -1,7 +1,7 @@
 """How long a batch lingers: its readings wait for others, so that a write is worth its while."""
 
 _LINGERS_A_WRITE = 2
-_SHORTEST_SHARE = 0.5  # of the flush interval
+_SHORTEST_SHARE = 0.25  # of the flush interval
 
 
 def linger_seconds(write_seconds: float, flush_interval_seconds: float) -> float:

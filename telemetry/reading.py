@@ -4,6 +4,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from telemetry.worked_out import worked_out
+
 NAME_RULE = "1 to 64 of A-Z a-z 0-9 _ . : - and not beginning with a mark"
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}\Z"
 
@@ -28,6 +30,7 @@ EpochMs = Annotated[int, Meta(ge=0, le=MAX_TIME_MS)]
 Sequence = Annotated[int, Meta(ge=0, le=MAX_INT64)]
 
 
+@worked_out
 class Address(Struct, frozen=True):
     """Where a reading comes from and what it is of."""
 

@@ -25,6 +25,7 @@ from api.settings import ApiSettings
 from telemetry import log
 from telemetry.payload import PayloadError, decode
 from telemetry.topics import OWN_SITE, READINGS, TopicError, TopicRouter, TopicTemplate
+from telemetry.worked_out import worked_out
 
 READING_TOPICS = "telemetry/#"
 INGEST_STATUSES = f"status/{OWN_SITE}/+"
@@ -40,6 +41,7 @@ _AS_READINGS = SubscribeOptions(qos=0, retainHandling=SubscribeOptions.RETAIN_DO
 _log = log.get(__name__)
 
 
+@worked_out
 class IngestStatus(Struct, frozen=True):
     """What an ingest says of itself, as far as it matters here (ingest/members.py)."""
 

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from telemetry.keys import Scope
+from telemetry.worked_out import worked_out
 
 JSON = "application/json"
 CSV = "text/csv"
@@ -59,6 +60,8 @@ def declares(
     scope: Scope | None = "read",
 ) -> Callable[[View], View]:
     """Say what a view takes and answers; `path` types the parts of its path but for `device`."""
+    if parameters is not None:
+        worked_out(parameters)
     declaration = Declaration(
         summary,
         {status: _content(answer) for status, answer in answers.items()},

@@ -12,6 +12,7 @@ from api.openapi.declaration import declares
 from api.parameters import NoParameters, parameters
 from api.problems import BadBody, Problem
 from api.room import room
+from telemetry.worked_out import worked_out
 
 MOST_BODY_BYTES = 4_096
 _JSON_TYPE = "application/json"
@@ -30,12 +31,14 @@ FaultName = Annotated[str, Meta(min_length=1, max_length=64)]
 blueprint = Blueprint("commands", __name__, url_prefix="/v1/devices/<device>/commands")
 
 
+@worked_out
 class SetPeriod(Struct, frozen=True, forbid_unknown_fields=True):
     """Publish each measurement so often."""
 
     period_ms: PeriodMs
 
 
+@worked_out
 class SetFault(Struct, frozen=True, forbid_unknown_fields=True):
     """Behave as if something were broken, for some time; no fault ends it."""
 
@@ -43,6 +46,7 @@ class SetFault(Struct, frozen=True, forbid_unknown_fields=True):
     for_ms: ForMs | None = None
 
 
+@worked_out
 class Reboot(Struct, frozen=True, forbid_unknown_fields=True):
     """Start again."""
 

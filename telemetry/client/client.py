@@ -33,6 +33,7 @@ from telemetry.client.pages import pages
 from telemetry.client.readings import Readings
 from telemetry.client.stream import Stream
 from telemetry.client.transport import Address, Request, Transport
+from telemetry.worked_out import worked_out
 
 Moment = datetime | int | str
 """A datetime with a time zone, milliseconds since the epoch, RFC 3339, `now`, or as `-1h`."""
@@ -214,7 +215,7 @@ class Client:
 
 def _read(kind: type[Found], path: str, answer: bytes) -> Found:
     try:
-        return msgspec.json.decode(answer, type=kind)
+        return msgspec.json.decode(answer, type=worked_out(kind))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise NotUnderstood(f"{path}: not an answer of this API: {error}") from error
 

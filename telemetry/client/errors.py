@@ -23,6 +23,8 @@ from time import time
 import msgspec
 from msgspec import Struct
 
+from telemetry.worked_out import worked_out
+
 _MOST_SHOWN = 500
 
 
@@ -109,6 +111,7 @@ _BY_STATUS: dict[int, type[Problem]] = {
 }
 
 
+@worked_out
 class _Details(Struct):
     """The body of a problem, as far as it is read."""
 

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from telemetry.reading import Name
+from telemetry.worked_out import worked_out
 
 Scope = Literal["read", "command", "admin", "write"]
 
@@ -34,6 +35,7 @@ class KeyEntryError(Exception):
     """Raised when a line of a file of keys cannot be read; says which and why."""
 
 
+@worked_out
 class KeyEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One key as it stands in the file; `devices` limits it to names, and prefixes ending in `*`.
 

@@ -10,11 +10,13 @@ from telemetry.payload.fields import check_fields
 from telemetry.payload.flatten import flatten
 from telemetry.payload.origin import resolve, take_named
 from telemetry.reading import Address, EpochMs, Reading, Sequence, Value
+from telemetry.worked_out import worked_out
 
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 _NOT_VALUES = ("ts", "boot", "seq")
 
 
+@worked_out
 class FlatReading(Struct, frozen=True):
     """A flat object, its values gathered."""
 

@@ -15,9 +15,9 @@ FLUSH_SECONDS = 0.4
 
 @pytest.mark.parametrize(
     ("write_seconds", "lingers_seconds"),
-    [(0.0, 0.05), (0.01, 0.05), (0.03, 0.06), (0.04, 0.08), (0.05, 0.1), (9.0, 0.1)],
+    [(0.0, 0.025), (0.01, 0.025), (0.03, 0.06), (0.04, 0.08), (0.05, 0.1), (9.0, 0.1)],
 )
-def test_it_waits_two_writes_from_half_the_flush_interval_up_to_all_of_it(
+def test_it_waits_two_writes_from_a_quarter_of_the_flush_interval_up_to_all_of_it(
     write_seconds: float, lingers_seconds: float
 ) -> None:
     assert linger_seconds(write_seconds, 0.1) == pytest.approx(lingers_seconds)
