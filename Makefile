@@ -8,7 +8,7 @@ STORE    ?= sqlite
 PORT     ?= 8080
 # The longest first, and twice as many at once as there are cores: most of them wait for something.
 TESTS    ?= tests/e2e tests/integration tests/unit
-WORKERS  ?= $(shell echo $$((2 * $$(nproc))))
+WORKERS  ?= $(shell echo $$((5 * $$(nproc) / 2)))
 
 INSTALL := PYTHON=$(PYTHON) stack/install.sh
 BIN     := .venv/bin

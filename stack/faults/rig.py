@@ -33,9 +33,7 @@ QUICK_RATE = 500
 READINGS_A_DEVICE = 5  # a second, as steady.toml has it
 MOST_BYTES = 256_000_000
 
-_BATCH_SECONDS = (
-    0.025  # the shortest that ingest lets a batch linger: at the rate, so much makes one
-)
+_BATCH_SECONDS = 0.025  # the least that a batch lingers in ingest: at the rate, so much makes one
 HELD_SHARE = 0.98  # of its rate that the fleet must have offered for the case to count
 _STEADY_SHARE = 0.9  # of the rate, at which a fault may come
 _BUILDS_UP_WITHIN_SECONDS = 15.0

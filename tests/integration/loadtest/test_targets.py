@@ -81,8 +81,9 @@ def test_streams_that_are_ended_or_refused_do_not_pass(
         done = run(told(tmp_path, TARGET=target, STREAMS="2"))
 
     assert done.returncode == 1
-    assert ids[:2] == [None, None]
-    assert set(ids[2:]) == ({"7"} if status == 200 else {None})
+    # One may come again before the other has come for the first time.
+    first, again = ids.count(None), [one for one in ids if one is not None]
+    assert (first, set(again)) == (2, {"7"}) if status == 200 else not again
     found = verdict(tmp_path)
     assert not found["rate_percent, at least"].met
     name, why = ("stream hold", "ended it: slow") if status == 200 else ("stream open", "429")
