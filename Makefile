@@ -6,7 +6,7 @@ DURATION ?= 30
 VIA      ?= mqtt
 STORE    ?= sqlite
 PORT     ?= 8080
-# The longest first, and twice as many at once as there are cores: most of them wait for something.
+# The longest first, and more at once than there are cores: most of them wait for something.
 TESTS    ?= tests/e2e tests/integration tests/unit
 WORKERS  ?= $(shell echo $$((5 * $$(nproc) / 2)))
 
