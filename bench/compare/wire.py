@@ -4,7 +4,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from stat import S_ISSOCK
 
@@ -33,16 +33,9 @@ def written_bytes() -> int:
 
 def _sockets() -> Iterator[socket.socket]:
     for descriptor in list(_DESCRIPTORS.iterdir()):
-        with suppress(OSError), _copy(int(descriptor.name)) as copied:
-            if S_ISSOCK(os.fstat(copied).st_mode):
-                with socket.socket(fileno=os.dup(copied)) as one:
+        with suppress(OSError):
+            # Nothing else is copied: to close a copy drops the process's locks on the file, and
+            # another that closes a SQLite file as the last one, as it seems, takes its log away.
+            if S_ISSOCK(descriptor.stat().st_mode):
+                with socket.socket(fileno=os.dup(int(descriptor.name))) as one:
                     yield one
-
-
-@contextmanager
-def _copy(descriptor: int) -> Iterator[int]:
-    copied = os.dup(descriptor)
-    try:
-        yield copied
-    finally:
-        os.close(copied)
