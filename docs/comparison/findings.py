@@ -305,13 +305,13 @@ def encryption(tls: Compared, plain: Compared) -> Finding:
     """A way with TLS beside itself without."""
     return Finding(
         Words(
-            "TLS costs {cpu} % more CPU, {bytes} more bytes a reading, and {rate} % of the "
-            "readings/s are left",
-            "TLS memakan {cpu} % lebih banyak CPU, {bytes} byte lebih per bacaan, dan menyisakan "
-            "{rate} % bacaan/detik",
+            "with TLS a reading takes {cpu} % of the CPU without it and {bytes} more bytes, and "
+            "{rate} % of the readings/s come through",
+            "dengan TLS satu bacaan memakan {cpu} % dari CPU tanpa TLS dan {bytes} byte lebih, "
+            "dan {rate} % bacaan/detik tersalurkan",
         ),
         {
-            "cpu": round((_cpu(tls) / _cpu(plain) - 1) * 100),
+            "cpu": round(_cpu(tls) / _cpu(plain) * 100),
             "bytes": round(_bytes(tls) - _bytes(plain)),
             "rate": round(_rate(tls) / _rate(plain) * 100),
         },
