@@ -14,14 +14,13 @@ from urllib.parse import quote, unquote, urlsplit
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
+from telemetry.fileid import FileId, file_at
 from telemetry.settings import Secret, SettingError
 
 NAME = "denyut_inbox"
 SENDERS_COLUMNS = ("payload", "content_type")
 """What a sender may fill in; the database does the rest."""
 CONTENT_TYPE_CHARACTERS = 127
-
-FileId = tuple[int, int]
 
 _ALLOWED = "postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:///PATH is allowed"
 _FILE = "file"
@@ -186,19 +185,11 @@ def _prepare_sqlite(path: Path, connection: sqlite3.Connection, record: Any) -> 
     # Text that is not UTF-8 would make every look into the table fail.
     connection.text_factory = lambda data: data.decode("utf-8", "replace")
     connection.execute("PRAGMA synchronous=FULL")
-    record.info[_FILE] = _file_at(path)
+    record.info[_FILE] = file_at(path)
 
 
 def _check_file(path: Path, _connection: object, record: Any, _proxy: object) -> None:
     """Let a connection be made anew whose file is gone: what is written there reaches nobody."""
-    now = _file_at(path)
+    now = file_at(path)
     if now is None or now != record.info[_FILE]:
         raise sa.exc.DisconnectionError(f"{path} is another file now")
-
-
-def _file_at(path: Path) -> FileId | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

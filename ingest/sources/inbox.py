@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from telemetry.inbox import FileId, file_of, inbox_table
+from telemetry.fileid import FileId
+from telemetry.inbox import file_of, inbox_table
 
 LOCK_SUFFIX = ".claimer"
 _BEFORE_ALL = -(2**63)  # a foreign sender may number its rows as it likes

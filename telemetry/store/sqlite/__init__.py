@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from telemetry.fileid import FileId
 from telemetry.lineprotocol import parse_readings
 from telemetry.reading import MAX_INT64, Reading, Value
 from telemetry.store import (
@@ -38,7 +39,7 @@ from telemetry.store.paging import (
     rows_at_once,
 )
 from telemetry.store.sqlite import questions
-from telemetry.store.sqlite.connections import Connections, FileId
+from telemetry.store.sqlite.connections import Connections
 from telemetry.store.sqlite.plain_lines import Shape, Types, read_plain, shape_of
 
 _FIELD_TYPES: dict[type, FieldType] = {float: "number", int: "number", bool: "boolean", str: "text"}

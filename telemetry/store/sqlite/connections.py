@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from telemetry.fileid import FileId, file_at
 from telemetry.store import StoreError, StoreMisconfigured, StoreTooSlow, StoreUnavailable
 from telemetry.store.sqlite import questions
 
 _LOCK_WAIT_MS = 200  # at a time, see `begin`
 _STEPS_BETWEEN_LOOKS = 10_000  # of SQLite's virtual machine: less than a millisecond
-
-FileId = tuple[int, int]
 
 
 class Connection(sqlite3.Connection):
@@ -81,7 +80,7 @@ class Connections:
                 connection = self._idle.pop()
             except IndexError:
                 return None
-            if connection.file is not None and connection.file == _file_at(self._path):
+            if connection.file is not None and connection.file == file_at(self._path):
                 return connection
             # Its file was removed: what is written there is gone with the process.
             connection.close()
@@ -107,16 +106,8 @@ class Connections:
             if connection.execute(questions.HAS_FIELDS).fetchone() is None:
                 connection.executescript(f"BEGIN IMMEDIATE; {questions.FIELD_SCHEMA} COMMIT;")
             connection.execute(f"PRAGMA busy_timeout = {_LOCK_WAIT_MS}")
-        connection.file = _file_at(self._path)
+        connection.file = file_at(self._path)
         return connection
-
-
-def _file_at(path: Path) -> FileId | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _store_error(error: sqlite3.Error, path: Path) -> StoreError:
