@@ -73,9 +73,12 @@ def _run(chosen: list[Callable[[Trial], None]], console: Console, report: Path) 
             trial.step(step.__name__, step)
             if step is steps.deploy and not trial.results[-1].passed:
                 break
-    failed = [result.name for result in trial.results if not result.passed]
+    failed = [result for result in trial.results if not result.passed]
     if failed:
-        console.print(f"[bold red]{len(failed)} steps failed[/]: {', '.join(failed)}")
+        console.print(f"[bold red]{len(failed)} steps failed[/]")
+        # Once more: of a long log often the end alone is kept.
+        for result in failed:
+            console.print(f"{result.name}: {result.why}", markup=False, highlight=False)
     else:
         console.print(f"[green]all {len(trial.results)} steps passed[/]; {report}")
     return not failed
