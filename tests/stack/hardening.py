@@ -67,7 +67,7 @@ def mutual_tls(trial: Trial) -> None:
             trial.must(_reason(trial, own, _key(trial, own), issued) is None, f"{what}: refused")
         accepted = _reason(trial, own, _key(trial, own), authority.issue_client(own))
         trial.must(accepted == 0, "a certificate of the stack's authority: taken")
-        trial.let_publish(5)
+        trial.let_publish(10)
 
 
 def containers(trial: Trial) -> None:

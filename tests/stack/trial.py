@@ -110,7 +110,7 @@ class Trial:
         scale(self.deployment, "sensors", sensors)
         # From when the task was made, and not from when it was healthy: it publishes before.
         created = self.deployment.observer.running_tasks("sensors")[0]["CreatedAt"]
-        began = datetime.fromisoformat(f"{created[:19]}+00:00")
+        began = datetime.fromisoformat(created)
         yield
         seconds = (datetime.now(UTC) - began).total_seconds()
         scale(self.deployment, "sensors", 0)
