@@ -73,7 +73,7 @@ def _fill(store: Store, stop_ms: int, stored: int, wanted: int) -> None:
                 for back in range(first, max(end, first - at_once), -1)
                 for device in range(_STORED_DEVICES)
             ],
-            ordered=False,
+            divisible=True,
         )
 
 

@@ -95,7 +95,7 @@ class Pipeline:
             async with asyncio.timeout(self._try_seconds) as self._try:
                 return await self._writer.write(
                     batch.lines,
-                    ordered=batch.may_overwrite,
+                    divisible=batch.divisible,
                     give_up_at_s=self._give_up_at_s,
                 )
         finally:

@@ -64,11 +64,11 @@ class StoreWriter:
         return 0.0 if self._away_since_s is None else time.monotonic() - self._away_since_s
 
     async def write(
-        self, lines: Sequence[bytes], *, ordered: bool = True, give_up_at_s: float = math.inf
+        self, lines: Sequence[bytes], *, divisible: bool = False, give_up_at_s: float = math.inf
     ) -> list[Refused]:
         """Store readings' lines when it is their turn; return those that the store will never take.
 
-        They need not be `ordered` where no two are of one series and time.
+        Parts of them may be written at once where they are `divisible`.
 
         Raises StoreError after a try that failed. Also, without a try, where the turn does not come
         until `give_up_at_s` (of `time.monotonic`): then it is the failure of the last one.
@@ -80,7 +80,9 @@ class StoreWriter:
                 raise self._failure_again()
             began_s = time.monotonic()
             try:
-                refused = await self._call(lambda store: store.write_lines(lines, ordered=ordered))
+                refused = await self._call(
+                    lambda store: store.write_lines(lines, divisible=divisible)
+                )
             except StoreError as error:
                 self._note_failure(error, began_s)
                 raise

@@ -44,7 +44,7 @@ class FailingStore(SQLiteStore):
         finally:
             self._leave()
 
-    def write_lines(self, lines: Sequence[bytes], *, ordered: bool = True) -> list[Refused]:  # noqa: ARG002
+    def write_lines(self, lines: Sequence[bytes], *, divisible: bool = False) -> list[Refused]:  # noqa: ARG002
         return self.write(parse_readings(b"\n".join([*lines, b""]).decode()))
 
     def check(self) -> None:

@@ -20,7 +20,7 @@ _early = 0
 
 
 def write_watched(
-    self: SQLiteStore, lines: Sequence[bytes], *, ordered: bool = True
+    self: SQLiteStore, lines: Sequence[bytes], *, divisible: bool = False
 ) -> list[Refused]:
     """Count, and write as before."""
     global _early
@@ -30,7 +30,7 @@ def write_watched(
             _early += reading.seq < _last.get(key, 0)
             _last[key] = max(reading.seq, _last.get(key, 0))
     Path(os.environ[FILE]).write_text(str(_early), encoding="utf-8")
-    return _write_lines(self, lines, ordered=ordered)
+    return _write_lines(self, lines, divisible=divisible)
 
 
 if __name__ == "__main__":

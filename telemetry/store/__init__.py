@@ -167,11 +167,11 @@ class Store(Protocol):
         the same batch again.
         """
 
-    def write_lines(self, lines: Sequence[bytes], *, ordered: bool = True) -> list[Refused]:
+    def write_lines(self, lines: Sequence[bytes], *, divisible: bool = False) -> list[Refused]:
         """Store readings that are lines already, as `lineprotocol.format_line` writes them.
 
-        All else is as of `write`. Where no two are of one series and time, they need not be
-        `ordered`: parts may be written at once.
+        All else is as of `write`. Where it is `divisible`, no two are of one series and time: parts
+        may be written at once.
         """
 
     def check(self) -> None:

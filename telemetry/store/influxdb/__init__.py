@@ -78,13 +78,13 @@ class InfluxStore:
         except LineProtocolError:
             return self._write_what_can_be(readings)
 
-    def write_lines(self, lines: Sequence[bytes], *, ordered: bool = True) -> list[Refused]:
+    def write_lines(self, lines: Sequence[bytes], *, divisible: bool = False) -> list[Refused]:
         """Store the readings of lines; what InfluxDB refuses is found line by line.
 
         InfluxDB reads a request on one core, and stands still while it syncs: of many lines one
         half is read while the other is.
         """
-        if ordered or len(lines) < _WORTH_TWO_REQUESTS:
+        if not divisible or len(lines) < _WORTH_TWO_REQUESTS:
             return write_isolating(lines, self._send)
         middle = len(lines) // 2
         other = beside(lambda: write_isolating(lines[middle:], self._send))

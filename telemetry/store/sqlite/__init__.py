@@ -79,7 +79,7 @@ class SQLiteStore:
         """Store the readings in one transaction; SQLite refuses none that its types allow."""
         return self._insert(self._row, readings)
 
-    def write_lines(self, lines: Sequence[bytes], *, ordered: bool = True) -> list[Refused]:  # noqa: ARG002
+    def write_lines(self, lines: Sequence[bytes], *, divisible: bool = False) -> list[Refused]:  # noqa: ARG002
         """Store the readings of lines in one transaction, in their order."""
         return self._insert(self._row_of_line, lines)
 

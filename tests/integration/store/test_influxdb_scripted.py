@@ -270,9 +270,9 @@ def test_another_version_is_told_what_is_supported(
 LINES = [b"m,device=d%d,site=s a=1.0 5" % number for number in range(5_000)]
 
 
-@pytest.mark.parametrize(("ordered", "requests"), [(True, 1), (False, 2)])
-def test_many_lines_go_in_two_requests_only_where_their_order_does_not_matter(
-    server: ScriptedServer, store: InfluxStore, ordered: bool, requests: int
+@pytest.mark.parametrize(("divisible", "requests"), [(False, 1), (True, 2)])
+def test_many_lines_go_in_two_requests_only_where_they_may_be_divided(
+    server: ScriptedServer, store: InfluxStore, divisible: bool, requests: int
 ) -> None:
     written: list[bytes] = []
 
@@ -282,7 +282,7 @@ def test_many_lines_go_in_two_requests_only_where_their_order_does_not_matter(
 
     server.answer = take  # type: ignore[assignment]
 
-    assert store.write_lines(LINES, ordered=ordered) == []
+    assert store.write_lines(LINES, divisible=divisible) == []
     assert server.requests == requests
     assert sorted(written) == sorted(LINES)
 
@@ -300,7 +300,7 @@ def test_what_is_refused_in_either_request_is_named_by_its_place_among_all(
 
     server.answer = refuse  # type: ignore[assignment]
 
-    refused = store.write_lines(LINES, ordered=False)
+    refused = store.write_lines(LINES, divisible=True)
 
     assert [one.index for one in refused] == list(bad)
 
@@ -321,6 +321,6 @@ def test_a_failure_of_either_request_is_told_when_both_have_ended(
     server.answer = fail  # type: ignore[assignment]
 
     with pytest.raises(StoreUnavailable):
-        store.write_lines(LINES, ordered=False)
+        store.write_lines(LINES, divisible=True)
 
     assert ended == [503, 204]

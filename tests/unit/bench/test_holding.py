@@ -17,8 +17,8 @@ class Noting:
     def __init__(self) -> None:
         self.requests: list[list[Reading]] = []
 
-    def write_lines(self, lines: Sequence[bytes], *, ordered: bool = True) -> list[Refused]:
-        del ordered
+    def write_lines(self, lines: Sequence[bytes], *, divisible: bool = False) -> list[Refused]:
+        del divisible
         self.requests.append(parse_readings(b"\n".join([*lines, b""]).decode()))
         return []
 

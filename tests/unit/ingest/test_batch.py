@@ -50,6 +50,19 @@ def test_the_message_of_a_reading_is_found_by_its_place() -> None:
     assert batch.payload_bytes == 15
 
 
+def test_a_batch_is_divided_where_each_series_has_ten_readings_and_no_two_of_one_time() -> None:
+    few, many, again = Batch(), Batch(), Batch()
+    for number in range(10):
+        for device in ("a", "b"):
+            add(few, reading(number, time_ms=number, device=f"{device}-{number % 2}"))
+            add(many, reading(number, time_ms=number, device=device))
+            add(again, reading(number, time_ms=min(number, 8), device=device))
+
+    assert many.divisible
+    assert not few.divisible
+    assert not again.divisible
+
+
 def test_the_latency_of_repeats_is_kept_apart() -> None:
     batch = Batch()
     add(batch, reading(0, time_ms=5), qos=2)
