@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 _POLL_SECONDS = 0.01
 
+STALL_SECONDS = 3.0
+"""For how long a process may stand still on a machine that is busy with other tests."""
+
 
 def eventually(
     condition: Callable[[], object], *, deadline_seconds: float = 10.0, what: str = "the condition"

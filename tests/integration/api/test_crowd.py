@@ -133,7 +133,7 @@ def test_what_asks_for_too_much_is_refused_before_the_store_is_asked(
     api = start(started)
     before = figure(api, "store_queries_total")
     one_by_one = [ask_at_once(api, [path])[0] for path in TOO_MUCH * 5]
-    assert statistics.median(one.seconds for one in one_by_one) < 0.05
+    assert statistics.median(one.seconds for one in one_by_one) < 0.5
     found = one_by_one + ask_at_once(api, TOO_MUCH * 34)
     assert {one.status for one in found} == {400}
     assert figure(api, "store_queries_total") == before

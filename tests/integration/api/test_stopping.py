@@ -140,7 +140,7 @@ def test_without_a_drain_it_stops_at_once(stocked: LocalStack) -> None:
     began = time.monotonic()
     os.kill(api.pid, signal.SIGTERM)
     assert api.wait(10) == 0
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_a_second_word_to_stop_changes_nothing(api: Service) -> None:

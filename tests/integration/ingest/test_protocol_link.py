@@ -13,7 +13,7 @@ import pytest
 from telemetry.payload.native import encode_native
 from telemetry.reading import Reading
 from telemetry.settings import Secret
-from tests.eventually import eventually_async
+from tests.eventually import STALL_SECONDS, eventually_async
 from tests.integration.ingest.conftest import StartIngest, locked
 from tests.scripted_broker import (
     CONNECT,
@@ -43,7 +43,7 @@ async def test_a_silent_link_is_given_up_after_1_5_keepalives(
 
     await eventually_async(lambda: service.tally.connects == 2)
 
-    assert 2.5 <= time.monotonic() - began_s <= 4.5
+    assert 2.5 <= time.monotonic() - began_s <= 3.0 + STALL_SECONDS
     assert service.tally.link_timeouts == 1
     assert broker.kinds(PINGREQ) != []
 
@@ -59,7 +59,7 @@ async def test_a_quiet_link_is_kept_by_pings_and_not_given_up(
 
     assert (service.tally.connects, service.tally.link_timeouts) == (1, 0)
     times_s = [began_s, *(one.at_s for one in broker.kinds(PINGREQ))]
-    assert max(later - earlier for earlier, later in itertools.pairwise(times_s)) <= 2
+    assert max(later - earlier for earlier, later in itertools.pairwise(times_s)) <= 3
 
 
 async def test_while_the_gate_is_closed_pings_leave_and_silence_is_no_failure(
@@ -79,7 +79,7 @@ async def test_while_the_gate_is_closed_pings_leave_and_silence_is_no_failure(
         assert sum(service.tally.received) < 1000
         times_s = [began_s, *(one.at_s for one in broker.kinds(PINGREQ)), time.monotonic()]
 
-    assert max(later - earlier for earlier, later in itertools.pairwise(times_s)) <= 2
+    assert max(later - earlier for earlier, later in itertools.pairwise(times_s)) <= 3
     await eventually_async(lambda: len(broker.kinds(PUBACK)) == 1000)
     assert (service.tally.connects, service.tally.link_timeouts) == (1, 0)
 
@@ -92,11 +92,11 @@ async def test_the_servers_keepalive_is_used_instead_of_ours(
     service = await start_ingest(keepalive_seconds=600)
     began_s = time.monotonic()
 
-    await eventually_async(lambda: broker.kinds(PINGREQ), deadline_seconds=3)
+    await eventually_async(lambda: broker.kinds(PINGREQ), deadline_seconds=2 + STALL_SECONDS)
     broker.answers.discard(PINGREQ)
     await eventually_async(lambda: service.tally.link_timeouts == 1)
 
-    assert time.monotonic() - began_s <= 7
+    assert time.monotonic() - began_s <= 7 + STALL_SECONDS
 
 
 async def test_a_server_keepalive_of_0_leaves_the_watch_as_it_was_set(
@@ -150,7 +150,7 @@ async def test_a_broker_that_does_not_answer_is_given_up_after_the_time_out(
     await eventually_async(lambda: service.tally.connects == 1)
     assert service.mqtt.problem is None
     first, second = broker.kinds(CONNECT)[:2]
-    assert 0.5 <= second.at_s - first.at_s <= 2
+    assert 0.5 <= second.at_s - first.at_s <= 1 + STALL_SECONDS
 
 
 @pytest.mark.parametrize("lost_on", [CONNECT, SUBSCRIBE])
@@ -206,7 +206,7 @@ async def test_reconnects_are_jittered_longer_each_time_and_capped(
     pauses_s = [later - earlier for earlier, later in itertools.pairwise(times_s)]
     for number, pause_s in enumerate(pauses_s):
         longest_s = min(0.05 * 2**number, 0.4)
-        assert longest_s / 2 <= pause_s <= longest_s + 0.15
+        assert longest_s / 2 <= pause_s <= longest_s + STALL_SECONDS
     assert len({round(pause_s, 3) for pause_s in pauses_s[3:]}) > 1
 
 

@@ -120,7 +120,7 @@ def test_a_server_that_stays_silent_is_too_slow_after_the_time_out(
     with pytest.raises(StoreTooSlow):
         ask(store)
 
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 8
     released.set()
 
 

@@ -10,7 +10,7 @@ from tests.eventually import eventually_async
 from tests.ingest_parts import Parts
 
 NOW_MS = time.time_ns() // 1_000_000
-FLUSH_SECONDS = 0.4
+FLUSH_SECONDS = 2.0
 
 
 @pytest.mark.parametrize(
