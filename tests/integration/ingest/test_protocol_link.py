@@ -27,6 +27,7 @@ from tests.scripted_broker import (
 )
 
 NOW_MS = time.time_ns() // 1_000_000
+COUNT = 5_000  # more than is read in one piece
 TOPIC = "telemetry/jakarta/node-1/weather"
 
 
@@ -71,16 +72,16 @@ async def test_while_the_gate_is_closed_pings_leave_and_silence_is_no_failure(
     )
     await eventually_async(store_path.exists)
     with locked(store_path):
-        for seq in range(1000):
+        for seq in range(COUNT):
             broker.send(publish(TOPIC, payload(seq), qos=1, packet_id=1 + seq))
         await eventually_async(lambda: service.tally.in_flight >= 100)
         began_s = time.monotonic()
         await eventually_async(lambda: time.monotonic() - began_s > 4.5)
-        assert sum(service.tally.received) < 1000
+        assert sum(service.tally.received) < COUNT
         times_s = [began_s, *(one.at_s for one in broker.kinds(PINGREQ)), time.monotonic()]
 
     assert max(later - earlier for earlier, later in itertools.pairwise(times_s)) <= 3
-    await eventually_async(lambda: len(broker.kinds(PUBACK)) == 1000)
+    await eventually_async(lambda: len(broker.kinds(PUBACK)) == COUNT)
     assert (service.tally.connects, service.tally.link_timeouts) == (1, 0)
 
 

@@ -20,6 +20,7 @@ from tests.scripted_broker import CONNECT, PUBACK, ScriptedBroker, publish, scri
 
 NOW_MS = time.time_ns() // 1_000_000
 TOPIC = "telemetry/jakarta/node-1/weather"
+COUNT = 5_000  # more than is read in one piece
 HOST = "127.0.0.1"
 AUTHORITY = Authority.make("an authority")
 
@@ -67,14 +68,14 @@ async def test_while_the_store_is_silent_the_socket_is_not_read(
     )
     await eventually_async(store_path.exists)
     with locked(store_path):
-        for seq in range(2000):
+        for seq in range(COUNT):
             broker.send(publish(TOPIC, payload(seq), qos=1, packet_id=1 + seq))
         await eventually_async(lambda: service.tally.in_flight >= 100)
         began_s = time.monotonic()
         await eventually_async(lambda: time.monotonic() - began_s > 4.5)
-        assert sum(service.tally.received) < 2000
+        assert sum(service.tally.received) < COUNT
 
-    await eventually_async(lambda: len(broker.kinds(PUBACK)) == 2000)
+    await eventually_async(lambda: len(broker.kinds(PUBACK)) == COUNT)
     assert (service.tally.connects, service.tally.link_timeouts) == (1, 0)
 
 
