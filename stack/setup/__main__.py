@@ -135,7 +135,8 @@ def restore(
         settings = _settings(secrets_from_stdin)
         folder = spool or Path(tempfile.gettempdir())
         with _server(settings) as server:
-            restoring = Restore(server, settings.plan())
+            keep_seconds = settings.keep_replaced_seconds
+            restoring = Restore(server, settings.plan(), keep_seconds=keep_seconds)
             restoring.check(replace=replace)
             with copied(source, sys.stdin.buffer, folder) as file:
                 archive = Archive(file)

@@ -2,9 +2,15 @@
 
 Each bucket is restored under a name of its own first. So a restore that fails changes nothing: what
 it has left is taken away by the next one.
+
+What was there gives up its name, so that nobody finds it any more, and is deleted when those who
+read it have ended: InfluxDB 2.9.1 ends, or answers nobody any more, where a bucket is deleted that
+a query reads.
 """
 
 import copy
+import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,17 +21,24 @@ from influxdb_client.rest import ApiException
 from stack.setup.archive import EMPTY_SHARD_BYTES, Archive, BackedUpBucket, Shard
 from stack.setup.plan import Plan
 from stack.setup.server import RequestRefused, Server, SetupError
+from stack.waiting import holds_within
 
 _TIMEOUT_SECONDS = 600.0
 _UNFINISHED = "_restoring"
+_REPLACED = "_replaced"
+_TASK_SECONDS = 600.0
+_LOOK_SECONDS = 0.5
+_TASK_RUNS = re.compile(r"^task_executor_total_runs_active (\d+)", re.MULTILINE)
 
 
 class Restore:
     """Writes one server."""
 
-    def __init__(self, server: Server, plan: Plan) -> None:
+    def __init__(self, server: Server, plan: Plan, *, keep_seconds: float) -> None:
+        """`keep_seconds` is how long a question to what is replaced may take."""
         self._server = server
         self._plan = plan
+        self._keep_seconds = keep_seconds
         self._service = RestoreService(server.client.api_client)
         self._reading = BackupService(server.client.api_client)
         self._buckets = server.client.buckets_api()
@@ -36,6 +49,8 @@ class Restore:
             self._server.version()
             if self._server.organisation() is None:
                 raise RequestRefused(f"there is no organisation {self._plan.org}: set it up first")
+            for name in self._plan.buckets:
+                self._take_back(name)
             there = [name for name in self._plan.buckets if self._server.bucket(name) is not None]
         if there and not replace:
             text = f"the server has {', '.join(there)} already: --replace deletes what is there"
@@ -47,9 +62,10 @@ class Restore:
         with self._server.errors():
             for name, bucket in backed_up.items():
                 yield from self._upload(archive, name + _UNFINISHED, bucket)
-            for name in backed_up:
-                self._replace(name)
-                yield f"restored {name}"
+            replaced = [name for name in backed_up if self._replace(name)]
+            yield from (f"restored {name}" for name in backed_up)
+            if replaced:
+                yield from self._delete_unread(replaced)
 
     def _upload(self, archive: Archive, name: str, bucket: BackedUpBucket) -> Iterator[str]:
         self._delete(name)
@@ -99,13 +115,44 @@ class Restore:
             text = f"took shard {number} and has stored nothing of it: is its disk full?"
             raise SetupError(f"{self._server.url} {text} Its log says why")
 
-    def _replace(self, name: str) -> None:
+    def _replace(self, name: str) -> bool:
+        """Give a name to what was restored; True where another bucket had it."""
         restored = self._server.bucket(name + _UNFINISHED)
         if restored is None:
             raise SetupError(f"{name}{_UNFINISHED} is gone: is another restore running?")
-        self._delete(name)
-        restored.name = name
-        self._buckets.update_bucket(restored)
+        self._delete(name + _REPLACED)
+        there = self._server.bucket(name)
+        if there is not None:
+            self._rename(there, name + _REPLACED)
+        self._rename(restored, name)
+        return there is not None
+
+    def _take_back(self, name: str) -> None:
+        """Give a bucket its name again, where a restore ended after it had given it up."""
+        replaced = self._server.bucket(name + _REPLACED)
+        if replaced is not None and self._server.bucket(name) is None:
+            self._rename(replaced, name)
+
+    def _rename(self, bucket: Any, name: str) -> None:
+        bucket.name = name
+        self._buckets.update_bucket(bucket)
+
+    def _delete_unread(self, replaced: list[str]) -> Iterator[str]:
+        if self._keep_seconds:
+            yield f"in {self._keep_seconds:g} s what was there is deleted: somebody may read it yet"
+            time.sleep(self._keep_seconds)
+        if not holds_within(lambda: not self._task_runs(), _TASK_SECONDS, _LOOK_SECONDS):
+            left = ", ".join(name + _REPLACED for name in replaced)
+            yield f"{left}: a task has read it for {_TASK_SECONDS:g} s; the next restore deletes it"
+            return
+        for name in replaced:
+            self._delete(name + _REPLACED)
+
+    def _task_runs(self) -> bool:
+        pool: urllib3.PoolManager = self._server.client.api_client.rest_client.pool_manager
+        metrics = pool.request("GET", f"{self._server.url.rstrip('/')}/metrics").data.decode()
+        found = _TASK_RUNS.search(metrics)
+        return found is not None and int(found[1]) > 0
 
     def _delete(self, name: str) -> None:
         found = self._server.bucket(name)

@@ -31,6 +31,15 @@ class SetupSettings(Settings, frozen=True, kw_only=True):
         float, Meta(ge=0, le=3600, description="how long `exchange` waits for InfluxDB to answer")
     ] = 60.0
 
+    keep_replaced_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description="how long a restore lets those go on reading who read what it replaces",
+        ),
+    ] = 15.0
+
     def plan(self) -> Plan:
         """Return what there shall be."""
         return Plan(org=self.org, bucket=self.bucket, retention_days=self.retention_days)

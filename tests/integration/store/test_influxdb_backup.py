@@ -30,6 +30,7 @@ DEVICES = 20
 EVERY_MS = 7 * 60_000
 DAYS = 5
 DAY_MS = 86_400_000
+KEEP_REPLACED_SECONDS = "0"  # nobody reads, but where a test does
 NOW_MS = time.time_ns() // 1_000_000
 FIRST_MS = NOW_MS - DAYS * DAY_MS
 
@@ -51,7 +52,13 @@ class Side(Struct):
     def command(self, *arguments: str, stdin: bytes = b"") -> Ended:
         """Run a command whose token comes by standard input, before what else is there."""
         given = line({"operator_token": self.operator}) + stdin
-        ended = setup_command(self.local.store_url, *arguments, bucket=self.bucket, stdin=given)
+        ended = setup_command(
+            self.local.store_url,
+            *arguments,
+            bucket=self.bucket,
+            stdin=given,
+            keep_replaced_seconds=KEEP_REPLACED_SECONDS,
+        )
         assert self.operator not in ended.stderr
         assert self.operator.encode() not in ended.stdout
         return ended
@@ -355,6 +362,7 @@ def test_a_backup_goes_into_a_private_file_and_comes_from_it(
         *("restore", "--from", str(path), "--replace"),
         bucket=fresh.bucket,
         operator_token_file=str(token),
+        keep_replaced_seconds=KEEP_REPLACED_SECONDS,
     )
     assert restored.code == 0, restored.stderr
     assert fresh.points() == written.side.points()
@@ -377,3 +385,44 @@ def test_a_backup_holds_no_token(written: Written) -> None:
     assert hashed
     assert not [one for one in hashed if one.encode() in written.backup]
     assert written.side.operator.encode() not in written.backup
+
+
+def test_what_is_replaced_is_deleted_when_no_task_reads_it_any_more(
+    written: Written, fresh: Side
+) -> None:
+    """InfluxDB 2.9.1 ends where a bucket is deleted that a query reads."""
+    store = fresh.store()
+    for seq in range(100):
+        time_ms = NOW_MS - 3_600_000 + seq * 1_000
+        store.write_lines(
+            [b"m,device=d%d,site=s a=1.5,b=2.5 %d" % (n, time_ms) for n in range(1_000)]
+        )
+    store.close()
+    with fresh.client() as client:
+        tasks = client.tasks_api()
+        (task,) = tasks.find_tasks(name=f"{fresh.bucket}_1m")
+        for _ in range(6):
+            tasks.run_manually(task.id)
+        eventually(lambda: {run.status for run in tasks.get_runs(task.id)} == {"started"})
+
+        ended = fresh.restore(written.backup, "--replace")
+
+        assert ended.code == 0, ended.stderr
+        states = {run.status for run in tasks.get_runs(task.id)}
+    assert states == {"success"}
+    assert set(fresh.ids()) == set(fresh.buckets)
+    assert fresh.points()[""] == written.side.points()[""]
+
+
+def test_a_bucket_that_a_restore_has_left_without_its_name_gets_it_back(fresh: Side) -> None:
+    ids = fresh.ids()
+    with fresh.client() as client:
+        found = client.buckets_api().find_bucket_by_name(fresh.bucket)
+        found.name += "_replaced"
+        client.buckets_api().update_bucket(found)
+
+    ended = fresh.restore(b"")
+
+    assert ended.code == 2
+    assert "has" in ended.stderr
+    assert fresh.ids() == ids
