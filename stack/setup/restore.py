@@ -21,7 +21,6 @@ from influxdb_client.rest import ApiException
 from stack.setup.archive import EMPTY_SHARD_BYTES, Archive, BackedUpBucket, Shard
 from stack.setup.plan import Plan
 from stack.setup.server import RequestRefused, Server, SetupError
-from stack.waiting import holds_within
 
 _TIMEOUT_SECONDS = 600.0
 _UNFINISHED = "_restoring"
@@ -141,10 +140,13 @@ class Restore:
         if self._keep_seconds:
             yield f"in {self._keep_seconds:g} s what was there is deleted: somebody may read it yet"
             time.sleep(self._keep_seconds)
-        if not holds_within(lambda: not self._task_runs(), _TASK_SECONDS, _LOOK_SECONDS):
-            left = ", ".join(name + _REPLACED for name in replaced)
-            yield f"{left}: a task has read it for {_TASK_SECONDS:g} s; the next restore deletes it"
-            return
+        deadline_s = time.monotonic() + _TASK_SECONDS
+        while self._task_runs():
+            if time.monotonic() > deadline_s:
+                left = ", ".join(name + _REPLACED for name in replaced)
+                yield f"{left}: tasks have run for {_TASK_SECONDS:g} s; the next restore deletes it"
+                return
+            time.sleep(_LOOK_SECONDS)
         for name in replaced:
             self._delete(name + _REPLACED)
 
