@@ -25,6 +25,7 @@ _CLIENTS = 12
 _DEVICES = 100  # each publishes five readings a second
 _SECONDS = 30.0
 _FEED_WITHIN_SECONDS = 20.0
+_WHOLE_SHARE = 0.995  # a tenth of a second's readings are on their way when it is looked
 _LATE_SHARE = 0.98
 _READING = b"event: reading\n"
 _END = b"event: end\n"
@@ -82,7 +83,7 @@ def streams_and_requests() -> Iterator[Row]:
     yield at_least(
         f"api share of readings that the slowest stream got {at}",
         min(whole) / heard,
-        1,
+        _WHOLE_SHARE,
         "",
         issue=7,
     )
