@@ -147,8 +147,15 @@ class Trial:
         deadline_s = time.monotonic() + _SETTLED_WITHIN_SECONDS
         holds_within(self._is_settled, _SETTLED_WITHIN_SECONDS, _LOOK_SECONDS)
         while True:
-            report = self.audit()
-            if report.promise_kept or time.monotonic() > deadline_s:
+            is_last = time.monotonic() > deadline_s
+            try:
+                report = self.audit()
+            except StackError:
+                # A store that is busy, as with its minutes, is asked again.
+                if is_last:
+                    raise
+                continue
+            if report.promise_kept or is_last:
                 return report
 
     def audit(self) -> AuditReport:
