@@ -128,6 +128,7 @@ class Connection(asyncio.Protocol):
     def _pump(self) -> None:
         while self._is_writable and self._sent < self._allowed:
             room = self._window - (self._sent - self._settled)
+            # Half a window in one write: one for each acknowledgement costs three times as much.
             if room < min(self._window // 2, self._allowed - self._sent):
                 break
             upto = min(self._sent + room, self._allowed)

@@ -41,6 +41,8 @@ class Restore:
         self._service = RestoreService(server.client.api_client)
         self._reading = BackupService(server.client.api_client)
         self._buckets = server.client.buckets_api()
+        self._pool: urllib3.PoolManager = server.client.api_client.rest_client.pool_manager
+        self._url = server.url.rstrip("/")
 
     def check(self, *, replace: bool) -> None:
         """Raise RequestRefused where buckets are in the way, unless they are to be replaced."""
@@ -85,10 +87,9 @@ class Restore:
 
     def _send(self, archive: Archive, shard: Shard, number: int) -> None:
         # influxdb-client takes a body only whole; its pool takes it in pieces.
-        pool: urllib3.PoolManager = self._server.client.api_client.rest_client.pool_manager
-        answer = pool.request(
+        answer = self._pool.request(
             "POST",
-            f"{self._server.url.rstrip('/')}/api/v2/restore/shards/{number}",
+            f"{self._url}/api/v2/restore/shards/{number}",
             body=archive.read(shard),
             headers={
                 "Authorization": f"Token {self._server.operator_token.value}",
@@ -151,9 +152,8 @@ class Restore:
             self._delete(name + _REPLACED)
 
     def _task_runs(self) -> bool:
-        pool: urllib3.PoolManager = self._server.client.api_client.rest_client.pool_manager
-        metrics = pool.request("GET", f"{self._server.url.rstrip('/')}/metrics").data.decode()
-        found = _TASK_RUNS.search(metrics)
+        metrics = self._pool.request("GET", f"{self._url}/metrics")
+        found = _TASK_RUNS.search(metrics.data.decode())
         return found is not None and int(found[1]) > 0
 
     def _delete(self, name: str) -> None:
