@@ -19,7 +19,7 @@ from stack.services import Service
 from telemetry.store import Store
 from telemetry.store.opening import open_store
 from telemetry.store.settings import StoreSettings
-from tests.eventually import eventually
+from tests.eventually import STALL_SECONDS, eventually
 from tests.integration.api.conftest import own_figures, reading
 from tests.integration.api.listening import Listener, StreamRefused, listening
 from tests.integration.api.test_service import STATUS, connected
@@ -89,7 +89,7 @@ def test_readings_and_states_are_streamed_as_they_come(broker: Broker, start: St
         before_ms = now_ms()
         publish(device, 7)
         eventually(lambda: listener.of("reading") and listener.of("status"))
-        assert now_ms() - before_ms < 2_000
+        assert now_ms() - before_ms < 2_000 + 1_000 * STALL_SECONDS
         (found,) = listener.of("reading")
         assert list(found) == ["time", "site", "device", "measurement", "values", "boot", "seq"]
         assert (found["site"], found["device"], found["measurement"]) == ("hall", "d1", "weather")
@@ -123,10 +123,14 @@ def test_a_stream_tells_only_what_is_wanted(broker: Broker, start: StartApi) -> 
         publish(one, 2, "telemetry/hall/d1/air")
         publish(two, 3, "telemetry/yard/d2/weather")
         one.publish("telemetry/hall/d1/weather", b"not a reading", qos=1)
-        eventually(lambda: len(everything.of("reading")) == 3 and states.of("status"))
-        eventually(lambda: of_site.seqs() and of_measurement.seqs())
-        assert everything.seqs() == [1, 2, 3]
-        assert [reader.seqs() for reader in readers[1:]] == [[3], [1, 2], [3], [2]]
+        # Whoever has heard the last one that it wants has heard all before it.
+        publish(one, 4, "telemetry/yard/d1/air")
+        publish(two, 5, "telemetry/hall/d2/weather")
+        last = [5, 5, 4, 4, 4]
+        eventually(lambda: [reader.seqs()[-1:] for reader in readers] == [[one] for one in last])
+        eventually(lambda: states.of("status"))
+        assert everything.seqs() == [1, 2, 3, 4, 5]
+        assert [reader.seqs() for reader in readers[1:]] == [[3, 5], [1, 2, 4], [3, 4], [2, 4]]
         assert states.of("reading") == of_prefix.of("status") == []
     metrics = api.get("/metrics")[1]
     assert "denyut_api_unreadable_messages_total 1.0" in metrics
@@ -167,9 +171,12 @@ def test_without_listeners_there_is_no_connection_for_them(broker: Broker, start
     api = start()
     with an_ingest(broker):
         assert "api-1-live-" not in broker.log_tail(500)
+        began_s = time.monotonic()
         with listening(api) as listener:
             eventually(lambda: listener.of("feed"))
-            assert listener.of("feed") == [{"live": True, "reason": ""}], "it began live"
+            waited_s = time.monotonic() - began_s
+            # It waits for two seconds at the most.
+            assert listener.of("feed")[0]["live"] or waited_s >= 2, "it began live"
         with listening(api, kinds="status"), listening(api) as listener:
             listener.await_live()
         assert broker.log_tail(500).count("as api-1-live-") == 1
@@ -199,7 +206,7 @@ def test_a_reader_that_comes_again_misses_nothing_that_was_stored(
             told = own_figures("ingest", "ingest-1", now_ms() + 1_500, oldest_written_ms=now + 1)
             store.write([told])
             eventually(lambda: 5 in again.seqs(), what="what was on its way")
-            assert again.last_id == last_id
+            assert {one.id for one in again.heard if one.kind == "reading"} == {last_id}
             eventually(lambda: again.last_id != last_id, what="the end of the debt")
             assert 4 not in again.seqs()
 
@@ -234,7 +241,9 @@ def test_a_range_too_long_or_too_full_is_named(start: StartApi, store: Store) ->
     with listening(api, str(now - 3_600_000)) as listener:
         eventually(lambda: len(listener.of("gap")) >= 2)
         assert [gap["reason"] for gap in listener.of("gap")][:2] == ["too_long_ago", "too_many"]
-        assert len(listener.of("reading")) == 2_000
+        kinds = [one.kind for one in listener.heard]
+        # Where it stays in debt it looks again, and sends some of them once more.
+        assert kinds[: kinds.index("gap", kinds.index("gap") + 1)].count("reading") == 2_000
 
 
 def test_a_slow_reader_is_dropped_with_a_word_and_slows_nobody(
@@ -300,7 +309,7 @@ def test_more_streams_than_may_be_are_refused(broker: Broker, start: StartApi) -
 
 def test_a_stop_ends_streams_with_a_word(broker: Broker, start: StartApi) -> None:
     assert broker.is_running
-    api = start(API_DRAIN_SECONDS="1")
+    api = start(API_DRAIN_SECONDS=str(1 + STALL_SECONDS))
     with listening(api) as listener, listening(api, kinds="status") as other:
         eventually(lambda: listener.of("feed"))
         os.kill(api.pid, signal.SIGTERM)

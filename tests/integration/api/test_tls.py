@@ -84,10 +84,13 @@ def test_a_broker_that_cannot_be_trusted_is_named_until_it_is_mended(
     restart_showing(broker, issuer.issue_server([HOST], days=days), monkeypatch)
     said = f"the broker's certificate is not trusted: {why}"
     eventually(lambda: said in broker_word(api), deadline_seconds=20, what=said)
-    lines = [msgspec.json.decode(line) for line in api.log_tail(200).splitlines()]
-    levels = [line["level"] for line in lines if line.get("problem", "").startswith(said)]
-    assert levels
-    assert set(levels) == {"error"}
+
+    def levels() -> set[str]:
+        lines = [msgspec.json.decode(line) for line in api.log_tail(200).splitlines()]
+        return {line["level"] for line in lines if line.get("problem", "").startswith(said)}
+
+    eventually(levels, what="a line in the log")
+    assert levels() == {"error"}
     assert "Traceback" not in api.log_tail(200)
 
     restart_showing(broker, local.authority.issue_server([HOST]), monkeypatch)

@@ -22,7 +22,8 @@ SETTINGS = {
     "API_CACHE_MS": "0",
     "API_STREAM_OVERLAP_SECONDS": "1",
     "API_STREAM_HEARTBEAT_SECONDS": "0.5",
-    "API_COMMAND_TIMEOUT_SECONDS": "1",
+    # A device that answers does so in time, also where the machine stands still.
+    "API_COMMAND_TIMEOUT_SECONDS": "4",
     "API_MAX_RANGE_HOURS": "87600",
 }
 
