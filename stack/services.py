@@ -9,7 +9,9 @@ from msgspec import Struct
 
 from stack.process import Process
 
-_HTTP_SECONDS = 2.0
+# As long as a machine that is busy may keep a service from answering; readiness is asked again.
+_HTTP_SECONDS = 10.0
+_READY_SECONDS = 2.0
 
 
 class Place(Struct, frozen=True):
@@ -55,7 +57,7 @@ class Service(Process):
     def lacks(self) -> str | None:
         """Return None when /readyz says 200, else what it or the connection says."""
         try:
-            status, text = self.get("/readyz")
+            status, text = self.get("/readyz", _READY_SECONDS)
         except OSError as error:
             return f"{self.url}/readyz: {error}"
         return None if status == http.client.OK else f"/readyz says {status}: {text.strip()}"

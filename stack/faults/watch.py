@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from stack.services import Service
 
 _EVERY_SECONDS = 0.25
+_ANSWER_SECONDS = 2.0
 
 Figures = dict[str, float]
 """Figures by name, as `written_readings`, and by label, as `written_readings:1`."""
@@ -20,7 +21,8 @@ Figures = dict[str, float]
 def figures_of(service: Service, room: str = "ingest") -> Figures:
     """Return a service's figures now; OSError where it does not answer."""
     found: Figures = {}
-    for family in text_string_to_metric_families(service.get("/metrics")[1]):
+    text = service.get("/metrics", _ANSWER_SECONDS)[1]
+    for family in text_string_to_metric_families(text):
         name = family.name.removeprefix(f"denyut_{room}_")
         for sample in family.samples:
             found[name] = found.get(name, 0.0) + sample.value
@@ -124,7 +126,7 @@ class Watch:
             return Moment(at, None, False, {}, 0)
         try:
             figures = figures_of(self.ingest)
-            status, text = self.ingest.get("/readyz")
+            status, text = self.ingest.get("/readyz", _ANSWER_SECONDS)
             words = msgspec.json.decode(text)["checks"]
         except OSError:
             return Moment(at, None, False, {}, self.ingest.usage().resident_bytes)

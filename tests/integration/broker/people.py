@@ -1,7 +1,5 @@
 """People at a real broker: MQTT clients that note what they are told."""
 
-from queue import Queue
-
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
@@ -18,7 +16,7 @@ class Person:
     """An MQTT client that notes what it is told."""
 
     def __init__(self, broker: Broker, user: str) -> None:
-        self.received: Queue[str] = Queue()
+        self.received: list[str] = []
         self.reasons: dict[int, str] = {}
         self.subscribed: set[int] = set()
         self.ended: list[str] = []
@@ -46,15 +44,15 @@ class Person:
         eventually(lambda: number in self.subscribed, what=f"subscribing to {topic_filter}")
 
     def topics(self) -> list[str]:
-        """Take the topics of what has come since the last call."""
-        return [self.received.get_nowait() for _ in range(self.received.qsize())]
+        """Return the topics of all that has come so far."""
+        return self.received.copy()
 
     def leave(self) -> None:
         self.client.disconnect()
         self.client.loop_stop()
 
     def _note_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
-        self.received.put(message.topic)
+        self.received.append(message.topic)
 
     def _note_reason(
         self, _client: Client, _data: object, number: int, reason: ReasonCode, _more: Properties

@@ -331,11 +331,12 @@ async def test_what_cannot_be_read_is_told_and_tried_again_and_others_go_on(
         with monkeypatch.context() as patched:
             patched.setattr(ClaimedFile, "read", broken_for("1"))
             await eventually_async(lambda: ingest.stored() == READINGS_A_LINE)
-            assert "1.ndjson: Input/output error" in str(ingest.source.problem)
+            said = "1.ndjson: Input/output error"
+            await eventually_async(lambda: said in str(ingest.source.problem))
 
         await eventually_async(lambda: not files(shared))
         assert ingest.stored() == 2 * READINGS_A_LINE
-        assert ingest.source.problem is None
+        await eventually_async(lambda: ingest.source.problem is None)
 
 
 @pytest.mark.usefixtures("fast")

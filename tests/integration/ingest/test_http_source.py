@@ -153,7 +153,7 @@ async def test_a_key_that_is_revoked_opens_nothing_any_more_a_second_later(tmp_p
         (entry,) = key_file.load(intake.keys)
         key_file.remove(intake.keys, entry.id)
 
-        for _try in range(200):
+        for _try in range(500):
             if (await intake.send(pack(0))).status == 401:
                 break
             await asyncio.sleep(0.02)

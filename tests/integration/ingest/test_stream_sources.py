@@ -181,7 +181,7 @@ async def test_a_sender_that_is_done_gets_its_last_answer(way: StreamWay, tmp_pa
         await asyncio.wait_for(sender.is_over.wait(), 10)
 
         assert sender.durable == 10
-        assert streams.open_connections == 0
+        await eventually_async(lambda: streams.open_connections == 0)
 
 
 async def test_two_thousand_senders_are_served_at_once(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_a_reboot_begins_a_new_boot_at_zero_and_the_ledger_has_both(
     eventually(lambda: metric(fleet, "reboots") == 1, what="the reboot")
     eventually(
         lambda: (
-            states(statuses)["d-00001"]["boot"] == answer["boot"]
+            states(statuses).get("d-00001", {}).get("boot") == answer["boot"]
             and states(statuses)["d-00001"]["state"] == "online"
         ),
         what="the new boot's status",

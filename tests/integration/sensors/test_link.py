@@ -8,7 +8,7 @@ import pytest
 
 from sensors.fleetfile import QoS
 from sensors.uplink import Status
-from tests.eventually import eventually_async
+from tests.eventually import STALL_SECONDS, eventually_async
 from tests.integration.sensors.answers import (
     QOS_1_PUBLISH,
     QOS_2_PUBLISH,
@@ -66,7 +66,9 @@ async def test_the_brokers_shorter_keepalive_is_kept(start_sender: StartSender) 
         sender = await start_sender(0, port=broker.port, keepalive_seconds=600)
         await eventually_async(lambda: sender.uplink.connected, what="a connection")
         await eventually_async(
-            lambda: len(broker.kinds(PINGREQ)) >= 3, deadline_seconds=3, what="three pings"
+            lambda: len(broker.kinds(PINGREQ)) >= 3,
+            deadline_seconds=3 + STALL_SECONDS,
+            what="three pings",
         )
 
 
