@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 _POLL_SECONDS = 0.01
+_STILL_SECONDS = 0.1
 
 STALL_SECONDS = 3.0
 """For how long a process may stand still on a machine that is busy with other tests."""
@@ -18,6 +19,19 @@ def eventually(
     while not condition():
         assert time.monotonic() < end, f"{what} did not come true in {deadline_seconds} s"
         time.sleep(_POLL_SECONDS)
+
+
+async def passing(seconds: float) -> float:
+    """Let time pass; return for how long of it this process stood still."""
+    stood_still_seconds, now_s = 0.0, time.monotonic()
+    end_s = now_s + seconds
+    while now_s < end_s:
+        due_s = now_s + _POLL_SECONDS
+        await asyncio.sleep(_POLL_SECONDS)
+        now_s = time.monotonic()
+        if now_s - due_s > _STILL_SECONDS:
+            stood_still_seconds += now_s - due_s
+    return stood_still_seconds
 
 
 async def eventually_async(

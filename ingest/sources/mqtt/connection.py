@@ -163,9 +163,14 @@ class Connection(gmqtt.Client):  # type: ignore[misc]
         self._connection._keep_connection_callback.cancel()
         # [MQTT-3.2.2-21]: the server's, where it has sent one; with 0 it wants none, but we do.
         keepalive = self._connection.keepalive or self._keepalive
+        pause_seconds = keepalive / _LOOKS_PER_KEEPALIVE
+        now_s = time.monotonic()
         while not self.lost.is_set():
-            await asyncio.sleep(keepalive / _LOOKS_PER_KEEPALIVE)
+            due_s = now_s + pause_seconds
+            await asyncio.sleep(pause_seconds)
             now_s = time.monotonic()
+            # While we stood still ourselves, what came was not read.
+            self._connection._last_data_in += max(0.0, now_s - due_s)
             silent_seconds = now_s - self._connection._last_data_in
             if silent_seconds >= SILENT_KEEPALIVES * keepalive:
                 return

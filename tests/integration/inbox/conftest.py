@@ -26,8 +26,8 @@ class AnInbox:
         self.url = claimer_url
         self.sender_url = sender_url
         self._opened = ExitStack()
-        self.sender = self._engine(sender_url)
-        self.owner = self._engine(owner_url)
+        self.sender = self._engine(sender_url, timeout_seconds=10.0)
+        self.owner = self._engine(owner_url, timeout_seconds=10.0)
         self.table = inbox_table(self.sender.dialect.name)
 
     @property
@@ -55,8 +55,10 @@ class AnInbox:
     def close(self) -> None:
         self._opened.close()
 
-    def _engine(self, url: Secret) -> sa.Engine:
-        engine = open_engine(url, "A_URL", connections=4, timeout_seconds=2.0, name="a test")
+    def _engine(self, url: Secret, *, timeout_seconds: float = 2.0) -> sa.Engine:
+        engine = open_engine(
+            url, "A_URL", connections=4, timeout_seconds=timeout_seconds, name="a test"
+        )
         self._opened.callback(engine.dispose)
         return engine
 

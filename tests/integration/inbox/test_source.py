@@ -175,7 +175,8 @@ async def test_rows_that_cannot_be_deleted_are_a_problem_and_come_again_ever_mor
         connection.exec_driver_sql(f"REVOKE DELETE ON denyut_inbox FROM {claimer}")
     postgresql_inbox.put(payload(0))
 
-    async with Ingest(tmp_path / "ingest-1", postgresql_inbox).working() as ingest:
+    patient = Ingest(tmp_path / "ingest-1", postgresql_inbox, database_timeout_seconds=10.0)
+    async with patient.working() as ingest:
         await eventually_async(lambda: "permission denied" in (ingest.source.problem or ""))
         began_s = time.monotonic()
         while ingest.parts.tally.messages < 5:
