@@ -9,13 +9,13 @@ only in InfluxDB's own words, `{"code": …, "message": …}`: a TLS port that i
 import email.utils
 import re
 import time
-from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
 from telemetry.store import StoreError, StoreMisconfigured, StoreThrottled, StoreUnavailable
+from telemetry.store.influxdb.exchange import Headers
 
 _LONGEST_PAUSE_SECONDS = 300.0
 _BUSY_PAUSE_SECONDS = 1.0
@@ -48,7 +48,7 @@ _TOKEN_REFUSED = {401: "the token is not known", 403: "the token lacks the permi
 _SHOWN_CHARACTERS = 200
 
 
-def verdict(status: int, body: bytes, headers: Mapping[str, str]) -> Verdict:
+def verdict(status: int, body: bytes, headers: Headers) -> Verdict:
     """Return what a write's answer says of its batch; StoreError where it speaks of the store."""
     problem = _problem(body)
     match status:
@@ -65,7 +65,7 @@ def verdict(status: int, body: bytes, headers: Mapping[str, str]) -> Verdict:
             raise store_error(status, body, headers)
 
 
-def store_error(status: int, body: bytes, headers: Mapping[str, str]) -> StoreError:
+def store_error(status: int, body: bytes, headers: Headers) -> StoreError:
     """Return the error that an answer means when it speaks of the store and not of the data."""
     text = f"{status}: {_message(body)}"
     pause = _retry_after_seconds(headers)
@@ -97,7 +97,7 @@ def _problem(body: bytes) -> _Problem | None:
         return None
 
 
-def _retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+def _retry_after_seconds(headers: Headers) -> float | None:
     """Read Retry-After, which holds seconds or a date (RFC 9110, 10.2.3)."""
     text = headers.get("Retry-After", "").strip()
     if not text:

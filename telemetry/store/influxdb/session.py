@@ -1,23 +1,23 @@
 """One HTTP session with InfluxDB: checked writes and InfluxQL queries.
 
-Requests go straight to a pool of connections: the client's or, where it only writes, one of its own
+Requests go straight to connections: those of the client's pool or, where it only writes, its own
 (docs/decisions/0041). The client's `call_api` takes as long as InfluxDB does for a short question,
 and hides the status of an answer.
 """
 
-import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
-import urllib3
 from msgspec import Struct
-from urllib3.exceptions import HTTPError, SSLError, TimeoutError
 
 from telemetry.settings import Secret, SettingError
-from telemetry.store import StoreError, StoreMisconfigured, StoreTooSlow, StoreUnavailable
+from telemetry.store import StoreError, StoreMisconfigured
+from telemetry.store.influxdb.connections import Connections
+from telemetry.store.influxdb.exchange import Answer, Exchange
 from telemetry.store.influxdb.failures import Verdict, is_transient, store_error, verdict
 
 SUPPORTED = "InfluxDB 2.7 to 2.9 is supported"
@@ -28,7 +28,6 @@ _NOT_EXECUTED = "not executed"
 _MSGPACK = "application/x-msgpack"
 
 Parameters = Mapping[str, str]
-Answer = urllib3.BaseHTTPResponse
 Given = TypeVar("Given")
 
 
@@ -93,9 +92,9 @@ class InfluxSession:
     ) -> None:
         self.place = place
         self._token = token
-        self._timeout = urllib3.Timeout(total=timeout_seconds)
         self._lock = threading.Lock()
-        self._pools = _own_pools() if write_only else _pools_of_client(place)
+        open_exchange = Connections if write_only else _client_pool
+        self._exchange: Exchange = open_exchange(place.url, timeout_seconds)
         self._path = urlsplit(place.url).path.rstrip("/")
 
     def write(self, lines: bytes) -> Verdict:
@@ -118,15 +117,11 @@ class InfluxSession:
         """Yield the series of a statement in chunks, so that memory stays bounded."""
         asked = self._question(statement, bound, None)
         asked |= {"chunked": "true", "chunk_size": str(_CHUNK_POINTS)}
-        answer = self._trusted(lambda: self._answered("/query", asked, preload=False))
-        try:
-            for line in _lines(answer):
+        answer = self._trusted(lambda: self._answered("/query", asked, in_pieces=True))
+        assert answer.pieces is not None
+        with closing(answer.pieces) as pieces:
+            for line in _lines(pieces):
                 yield from self._rows(_parse, line)
-        except HTTPError as error:
-            raise self._failed(error) from error
-        finally:
-            # Whoever stops early leaves bytes unread: that connection serves no other question.
-            answer.close()
 
     def version(self) -> str:
         """Return the server's version, as 2.9.1; StoreMisconfigured where it is not supported."""
@@ -149,7 +144,7 @@ class InfluxSession:
 
     def close(self) -> None:
         """Close the connections."""
-        self._pools.clear()
+        self._exchange.close()
 
     def _write(self, lines: bytes) -> Verdict:
         place = {"org": self.place.org, "bucket": self.place.bucket, "precision": "ms"}
@@ -204,10 +199,10 @@ class InfluxSession:
         parameters: Parameters,
         *,
         accept: str = "application/json",
-        preload: bool = True,
+        in_pieces: bool = False,
     ) -> Answer:
         """Ask; return an answer that is none of an error."""
-        answer = self._send("GET", path, parameters, accept=accept, preload=preload)
+        answer = self._send("GET", path, parameters, accept=accept, in_pieces=in_pieces)
         if answer.status != 200:
             raise self._refused(answer)
         return answer
@@ -220,35 +215,14 @@ class InfluxSession:
         *,
         body: bytes | None = None,
         accept: str = "application/json",
-        preload: bool = True,
+        in_pieces: bool = False,
     ) -> Answer:
         """Ask once; return the answer, whatever its status is."""
         headers = {"Authorization": f"Token {self._token.value}", "Accept": accept}
         if body is not None:
             headers["Content-Type"] = "text/plain; charset=utf-8"
-        try:
-            answer: Answer = self._pool().urlopen(
-                method,
-                f"{self._path}{path}?{urlencode(parameters)}",
-                body=body,
-                headers=headers,
-                timeout=self._timeout,
-                retries=False,
-                redirect=False,
-                preload_content=preload,
-            )
-        except HTTPError as error:
-            raise self._failed(error) from error
-        return answer
-
-    def _pool(self) -> urllib3.HTTPConnectionPool:
-        return self._pools.connection_from_url(self.place.url)
-
-    def _failed(self, error: HTTPError) -> StoreError:
-        text = f"{self.place.url}: {error}"
-        if isinstance(error, TimeoutError):
-            return StoreTooSlow(text)
-        return StoreMisconfigured(text) if isinstance(error, SSLError) else StoreUnavailable(text)
+        target = f"{self._path}{path}?{urlencode(parameters)}"
+        return self._exchange.send(method, target, headers=headers, body=body, in_pieces=in_pieces)
 
     def _refused(self, answer: Answer) -> StoreError:
         error = store_error(answer.status, answer.data, answer.headers)
@@ -294,19 +268,11 @@ class InfluxSession:
             return True
 
 
-def _own_pools() -> urllib3.PoolManager:
-    """Return a pool as the client has it: servers must show a certificate that is trusted."""
-    return urllib3.PoolManager(maxsize=2, cert_reqs=ssl.CERT_REQUIRED, retries=False)
-
-
-def _pools_of_client(place: Place) -> urllib3.PoolManager:
+def _client_pool(url: str, timeout_seconds: float) -> Exchange:
     # Imported here: it takes 0.2 s and 38 MB.
-    from influxdb_client import InfluxDBClient
+    from telemetry.store.influxdb.client_pool import ClientPool
 
-    # The token is not told to the client: it may change, and goes along with each request.
-    client = InfluxDBClient(url=place.url, token="", org=place.org)
-    pools: urllib3.PoolManager = client.api_client.rest_client.pool_manager
-    return pools
+    return ClientPool(url, timeout_seconds)
 
 
 def _query_error(problem: str) -> StoreError:
@@ -316,11 +282,11 @@ def _query_error(problem: str) -> StoreError:
     return kind(f"InfluxDB refuses the query: {problem}")
 
 
-def _lines(answer: Answer) -> Iterator[bytes]:
+def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Cut a chunked answer, one JSON object a line, at its newlines."""
     rest = b""
-    for part in answer.stream(1 << 16):
-        *lines, rest = (rest + part).split(b"\n")
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
         yield from (line for line in lines if line)
     if rest.strip():
         yield rest

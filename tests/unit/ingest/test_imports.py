@@ -17,6 +17,7 @@ _NOT_BY_DEFAULT = (
     "sqlalchemy",
     "sqlite3",
     "typer",
+    "urllib3",
     "watchfiles",
     "ingest.sources.folder.source",
     "ingest.sources.http.source",
