@@ -11,7 +11,7 @@ from stack.local import LocalStack
 from stack.services import Service
 from telemetry.audit import AuditReport, audit
 from telemetry.ledger import read_ledger
-from tests.eventually import eventually
+from tests.eventually import STALL_SECONDS, eventually
 
 DEVICES = 60
 RUN_SECONDS = 8
@@ -69,7 +69,7 @@ def run_fleet_and_kill_ingest(local: LocalStack, module: str) -> AuditReport:
 
 def settled_audit(local: LocalStack, ingest: Service) -> AuditReport:
     """Audit once ingest has nothing more to do, or after some seconds."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + 5 + STALL_SECONDS
     while lost(audited(local)) and time.monotonic() < end:
         time.sleep(0.1)
     eventually(lambda: figure(ingest, "in_flight_readings") == 0, what="nothing held")

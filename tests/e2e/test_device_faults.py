@@ -9,6 +9,7 @@ from sensors.faults.kinds import PLANS
 from stack.local import LocalStack
 from telemetry.audit import AuditReport
 from tests.e2e.test_delivery import settled_audit
+from tests.fleets import PATIENT
 
 SECONDS = 4
 
@@ -33,7 +34,7 @@ SAID = {
 
 def fleet_of(faults: dict[str, str]) -> str:
     """A group of one level each for each fault, and one that has none."""
-    text = '[fleet]\nname = "faulty"\nseed = 1\n'
+    text = f'[run]\n{PATIENT}[fleet]\nname = "faulty"\nseed = 1\n'
     for name in ("healthy", *faults):
         text += (
             f'[[groups]]\nname = "{name}"\ncount = 3\nsite = "home"\nqos = [0, 1, 2]\n'

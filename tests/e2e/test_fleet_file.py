@@ -6,8 +6,11 @@ import msgspec
 
 from stack.local import LocalStack
 from tests.e2e.test_delivery import settled_audit
+from tests.fleets import PATIENT
 
-FLEET = """
+FLEET = f"""
+[run]
+{PATIENT}
 [fleet]
 name = "various"
 seed = 1
@@ -55,7 +58,7 @@ devices = ["north", "south"]
 site = "home"
 profile = "machine"
 format = "template"
-template = '{"ts": $ts, "values": {"shaking": ${vibration}}, "boot": $boot, "seq": $seq}'
+template = '{{"ts": $ts, "values": {{"shaking": ${{vibration}}}}, "boot": $boot, "seq": $seq}}'
 period_ms = 100
 retain = true
 
@@ -65,7 +68,7 @@ count = 1
 site = "home"
 profile = "machine"
 format = "template"
-template = '{"shaking": ${vibration}}'
+template = '{{"shaking": ${{vibration}}}}'
 period_ms = 100
 """
 

@@ -12,6 +12,7 @@ from stack.services import Service
 from tests.certificates import restart_showing
 from tests.e2e.test_delivery import figure, settled_audit
 from tests.eventually import eventually
+from tests.fleets import PATIENT
 
 DEVICES = 60
 RUN_SECONDS = 8
@@ -25,6 +26,7 @@ def busy_fleet(tmp_path: Path) -> Path:
     path.write_text(
         f'[fleet]\nname = "busy"\nseed = 1\n[[groups]]\nname = "d"\ncount = {DEVICES}\n'
         'site = "home"\nprofile = "machine"\nqos = [0, 1, 2]\nperiod_ms = 100\n'
+        f"[run]\n{PATIENT}"
     )
     return path
 

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from stack.broker import Broker
 from stack.local import LocalStack
@@ -12,6 +12,10 @@ from stack.services import Service
 from telemetry.store import Store
 from tests.e2e.pages.browsing import ARGUMENTS, EXPECTED_WORDS, OpenPage, Scheme, tell_state
 from tests.e2e.pages.pipeline import DEVICES, PAST_SECONDS, Pipeline, now_ms
+from tests.eventually import STALL_SECONDS
+
+# Chromium, the API and a fleet share the machine with other tests.
+expect.set_options(timeout=1_000 * (5 + STALL_SECONDS))
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,8 @@ from sensors.ways.mqtt.dialler import Broker as BrokerAddress
 from sensors.ways.mqtt.dialler import Dialler
 from sensors.ways.mqtt.uplink import MqttUplink
 from stack.broker import Broker
-from tests.eventually import STALL_SECONDS, eventually
+from tests.eventually import eventually
+from tests.fleets import PATIENT
 from tests.uplinks import Noted, Publisher, in_background, shared
 
 
@@ -143,7 +144,6 @@ def fleet_file(tmp_path: Path) -> Path:
     path.write_text(
         '[fleet]\nname = "small"\nseed = 1\n[[groups]]\nname = "d"\ncount = 12\nsite = "home"\n'
         'profile = "weather-station"\nqos = [0, 1, 2]\nperiod_ms = 100\n'
-        # It is not void where the machine stands still for a moment.
-        f"[run]\nlate_ms = {1_000 + 1_000 * STALL_SECONDS}\n"
+        f"[run]\n{PATIENT}"
     )
     return path

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from stack.broker import Broker
 from stack.local import LocalStack
-from tests.eventually import STALL_SECONDS, eventually
+from tests.eventually import eventually
+from tests.fleets import PATIENT
 from tests.integration.sensors.conftest import Listener
 from tests.integration.sensors.test_fleet_run import metric, report, sessions
 
@@ -16,8 +17,6 @@ GROUP = (
     '[fleet]\nname = "staged"\nseed = 1\n[[groups]]\nname = "d"\ncount = 20\nsite = "home"\n'
     'profile = "smart-meter"\nqos = 1\nperiod_ms = 100\n'
 )
-# A run is not void where the machine stands still for a moment.
-PATIENT = f"late_ms = {1_000 + 1_000 * STALL_SECONDS}\n"
 
 
 def write(tmp_path: Path, rest: str) -> Path:
