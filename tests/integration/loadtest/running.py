@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from loadtest.command import locust_environment
 from loadtest.objectives import Judged
 from stack.local import LocalStack
+from stack.ports import reserve_port
 from stack.process import ROOMS
 
 RUN = [sys.executable, "-m", "loadtest", "run"]
@@ -94,7 +94,5 @@ def objectives(tmp_path: Path, limits: str, *, rate_percent: int = 20) -> str:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody else of us takes, nor a connection's own end, while we run."""
+    return reserve_port().port

@@ -56,20 +56,20 @@ def test_a_target_that_is_too_slow_for_the_rate_does_not_pass(tmp_path: Path) ->
 
 
 def test_a_search_finds_what_a_target_can_do(tmp_path: Path) -> None:
-    file = objectives(tmp_path, "failure_percent = 1", rate_percent=90)
+    file = objectives(tmp_path, "failure_percent = 1", rate_percent=70)
     limit = {"SHAPE": "limit", "LIMIT_STEP_SECONDS": "2", "READERS": "8", "READER_RATE": "5"}
-    with api_of_another_kind(seconds=0.12, one_at_a_time=True) as target:
+    with api_of_another_kind(seconds=0.19, one_at_a_time=True) as target:
         done = run(told(tmp_path, TARGET=target, OBJECTIVES=file, **limit))
 
     assert done.returncode == 0, done.stdout + done.stderr
     steps = json.loads((tmp_path / "results" / "limit.json").read_text())
-    # One user asks five times a second, and it answers eight times at most.
+    # One user asks five times a second, and it answers hardly more often.
     held = [(step["users"], step["held"]) for step in steps]
     assert held == [(1, True), (2, False), (2, False)]
     assert "rate_percent" in steps[-1]["why"]
     knee = verdict(tmp_path)["knee in operations/s, at least"].result
     assert knee is not None
-    assert 4 < knee < 6
+    assert 3.5 <= knee < 6
 
 
 @pytest.mark.parametrize(("status", "stream"), [(200, ENDED), (429, b"{}")])

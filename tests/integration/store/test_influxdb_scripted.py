@@ -62,10 +62,13 @@ def server() -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def store(server: ScriptedServer) -> Iterator[InfluxStore]:
-    place = Place(store_url(server), "denyut", "telemetry")
-    store = InfluxStore(place, Secret("t"), timeout_seconds=0.5)
+    store = InfluxStore(place_of(server), Secret("t"))
     yield store
     store.close()
+
+
+def place_of(server: ScriptedServer) -> Place:
+    return Place(store_url(server), "denyut", "telemetry")
 
 
 def store_url(server: ScriptedServer) -> str:
@@ -107,8 +110,9 @@ def test_a_429_asks_for_a_pause(server: ScriptedServer, store: InfluxStore) -> N
     "ask", [lambda store: store.write([READING]), lambda store: store.latest()]
 )
 def test_a_server_that_stays_silent_is_too_slow_after_the_time_out(
-    server: ScriptedServer, store: InfluxStore, ask: Callable[[InfluxStore], object]
+    server: ScriptedServer, ask: Callable[[InfluxStore], object]
 ) -> None:
+    store = InfluxStore(place_of(server), Secret("t"), timeout_seconds=0.5)
     released = threading.Event()
 
     def stay_silent(_handler: http.server.BaseHTTPRequestHandler) -> None:
@@ -122,6 +126,7 @@ def test_a_server_that_stays_silent_is_too_slow_after_the_time_out(
 
     assert time.monotonic() - began < 8
     released.set()
+    store.close()
 
 
 def test_an_answer_that_is_lost_is_unavailable_and_not_taken_for_stored(
@@ -310,12 +315,15 @@ def test_a_failure_of_either_request_is_told_when_both_have_ended(
     server: ScriptedServer, store: InfluxStore, failing: bytes
 ) -> None:
     ended: list[int] = []
+    has_failed = threading.Event()
 
     def fail(handler: Handler) -> None:
         is_failing = failing in handler.body.split(b"\n")
         if not is_failing:
-            time.sleep(0.2)
+            assert has_failed.wait(5)
+            time.sleep(0.2)  # whoever does not wait for this one has told the failure by then
         ended.append(503 if is_failing else 204)
+        has_failed.set()
         says(ended[-1])(handler)
 
     server.answer = fail  # type: ignore[assignment]

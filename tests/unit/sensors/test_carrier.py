@@ -149,7 +149,7 @@ async def test_where_nothing_is_taken_for_now_it_is_sent_again_later() -> None:
     async with publishing(channel) as device:
         await eventually_async(lambda: device.uplink.connected)
         device.publish(payload=b'{"ts": 0}')
-        channel.fail(NotNow("the store is away", after_seconds=0.1))
+        channel.fail(NotNow("the store is away", after_seconds=1.0))
         await asyncio.sleep(_MOMENT_SECONDS)
         device.publish(payload=b'{"ts": 1}')
         assert len(channel.sent) == 1, "nothing leaves in the pause"

@@ -73,11 +73,19 @@ def test_one_that_ends_first_is_an_error_with_its_last_lines(shells: Shells) -> 
         shell.start()
 
 
-def test_one_that_is_not_ready_in_time_is_an_error_that_says_what_it_lacks(shells: Shells) -> None:
+def test_one_that_is_not_ready_in_time_is_an_error_that_says_what_it_lacks(
+    shells: Shells, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shell = shells.make("echo still at it; sleep 60")
 
-    with pytest.raises(ProcessFailed, match=r"not ready after 0 s \(a word\)(.|\n)*still at it"):
-        shell.start(ready_seconds=0.3)
+    def lacks() -> str:
+        eventually(lambda: "still at it" in shell.log_tail())
+        return "a word"
+
+    monkeypatch.setattr(shell, "lacks", lacks)
+
+    with pytest.raises(ProcessFailed, match=r"not ready after \d+ s \(a word\)(.|\n)*still at it"):
+        shell.start(ready_seconds=0.1)
 
 
 def test_a_missing_program_is_named(shells: Shells) -> None:
