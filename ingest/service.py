@@ -204,3 +204,4 @@ def _spare_garbage_collector() -> None:
     """
     gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)
+    gc.enable()

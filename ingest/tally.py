@@ -5,8 +5,9 @@ sides, and a message that cannot be decoded counts as one reading.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from ingest.sources import WAYS, WayName, counts
 from ingest.sources.counts import SocketCounts
@@ -25,8 +26,7 @@ def _by_qos() -> list[int]:
     return [0, 0, 0]
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """Plain integers, counted on the event loop's thread only, so that a scrape sees one moment."""
 
     received: list[int] = field(default_factory=_by_qos)

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Literal, get_args
+
+from msgspec import Struct, field
 
 from ingest.sources import WayName
 from telemetry.metrics import Sample
@@ -19,8 +20,7 @@ send, no TLS, no known key, what is no line, too slow, silent, answers not read,
 unfinished lines."""
 
 
-@dataclass(slots=True)
-class SocketCounts:
+class SocketCounts(Struct):
     """Plain integers, counted on the event loop's thread only."""
 
     connections: Counter[WayName] = field(default_factory=Counter)

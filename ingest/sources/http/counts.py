@@ -2,15 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from telemetry.metrics import Sample
 
 _STATUSES = (200, 204, 400, 401, 403, 404, 405, 408, 413, 415, 429, 503)
 
 
-@dataclass(slots=True)
-class HttpCounts:
+class HttpCounts(Struct):
     """Plain integers, counted on the event loop's thread only."""
 
     responses: Counter[int] = field(default_factory=Counter)
