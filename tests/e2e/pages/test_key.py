@@ -176,6 +176,7 @@ def test_an_api_that_is_away_takes_no_key_from_anybody(
     expect(page.locator("#banner")).to_contain_text("cannot be reached", timeout=15_000)
     expect(page.locator("#key")).to_be_hidden()
     api.start()
+    expect(page.locator("#banner")).to_be_hidden(timeout=15_000)
     expect_fleet(page)
 
 

@@ -163,7 +163,7 @@ def test_a_fresh_api_is_not_ready_before_it_can_answer(stocked: LocalStack, brok
         stocked.start_api(ready_seconds=2)
     api = stocked.processes[-1]
     assert isinstance(api, Service)
-    assert api.get("/readyz")[0] == 503
+    eventually(lambda: "/readyz says 503" in (api.lacks() or ""), what="an API that listens")
     broker.start()
     eventually(lambda: api.get("/readyz")[0] == 200, deadline_seconds=30)
     status, text = api.get("/v1/fleet")

@@ -28,6 +28,7 @@ from tests.eventually import eventually
 FLEET_KEY = "the fleet key"
 PASSWORDS = {user: f"the word of {user}" for user in sorted(access.SERVICE_USERS)}
 DEVICES = "press-{00000..00009}\n"
+_ANSWER_SECONDS = 10.0
 
 
 class Served(Process):
@@ -71,7 +72,9 @@ class Served(Process):
     def reason(self, user: str, password: str | None = None) -> int:
         """Return what the broker says over TLS to a user, by default with its right password."""
         word = password or PASSWORDS.get(user) or device_password(FLEET_KEY, user)
-        return probe.connect_reason(HOST, self.port, user, word, tls=self.tls())
+        return probe.connect_reason(
+            HOST, self.port, user, word, tls=self.tls(), timeout_seconds=_ANSWER_SECONDS
+        )
 
     def lacks(self) -> str | None:
         _, word = self.check_health()

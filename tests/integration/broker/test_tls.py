@@ -46,7 +46,7 @@ def reason(
 ) -> int:
     """Return what the broker says to the device a, by default with its right password."""
     word = broker.password("a") if password is None and user else password
-    return probe.connect_reason(broker.host, broker.port, user, word, tls=tls)
+    return probe.connect_reason(broker.host, broker.port, user, word, tls=tls, timeout_seconds=10.0)
 
 
 def assert_refused(broker: Broker, tls: ssl.SSLContext, because: str) -> None:

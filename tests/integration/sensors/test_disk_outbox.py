@@ -22,6 +22,7 @@ from telemetry.payload.native import encode_native
 from telemetry.rarelog import RareLog
 from telemetry.reading import Reading
 from tests.eventually import eventually, eventually_async
+from tests.fleets import PATIENT
 from tests.integration.sensors.answers import QOS_1_PUBLISH, answer, published_id, published_payload
 from tests.integration.sensors.conftest import Listener, StartSender
 from tests.integration.sensors.test_fleet_run import (
@@ -183,6 +184,7 @@ def test_past_the_disks_budget_the_oldest_are_dropped_and_counted(
     path.write_text(
         '[fleet]\nname = "fast"\nseed = 1\n[[groups]]\nname = "d"\ncount = 12\nsite = "home"\n'
         'profile = "weather-station"\nqos = [1, 2]\nperiod_ms = 5\n'
+        f"[run]\n{PATIENT}"
     )
     fleet = start(local, path, tmp_path, outbox_bytes="1000000", outbox_readings="5")
     eventually(lambda: metric(fleet, "acknowledged_readings") > 50, what="acknowledgements")

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from stack.broker import Broker
 from stack.local import LocalStack
@@ -17,12 +18,24 @@ GROUP = (
     '[fleet]\nname = "staged"\nseed = 1\n[[groups]]\nname = "d"\ncount = 20\nsite = "home"\n'
     'profile = "smart-meter"\nqos = 1\nperiod_ms = 100\n'
 )
+READINGS_PER_MS = 20 / 100
 
 
 def write(tmp_path: Path, rest: str) -> Path:
     path = tmp_path / "staged.toml"
     path.write_text(GROUP + rest)
     return path
+
+
+def run_that_counts(local: LocalStack, path: Path) -> Any:
+    """Return the report of a run that is not void, as one is where the machine stood still."""
+    for _try in range(3):
+        fleet = local.start_fleet(path, devices=20, qos="1")
+        code, said = fleet.wait(30), report(fleet)
+        if said["void"] is None:
+            break
+    assert (code, said["void"]) == (0, None)
+    return said
 
 
 def test_stages_change_the_rate_and_end_the_run(
@@ -34,20 +47,19 @@ def test_stages_change_the_rate_and_end_the_run(
         '[[stages]]\nname = "up"\nfor_s = 1\nramp = true\n[[stages]]\nname = "hold"\nfor_s = 1\n'
         '[[stages]]\nname = "spike"\nfor_s = 0.5\nrate = 5\n'
         '[[stages]]\nname = "down"\nfor_s = 1\nrate = 0\nramp = true\n'
-        f"[run]\n{PATIENT}"
         "[objectives]\nacknowledged_share = 1.0\nreadings_per_s = 10\nlost_connections = 0\n",
     )
-    fleet = local.start_fleet(path, devices=20, qos="1")
-    assert fleet.wait(30) == 0
-    said = report(fleet)
+    said = run_that_counts(local, path)
     offered = {one["name"]: one["offered"] for one in said["stages"]}
     # 200 readings/s at a rate of 1: half as many on the way there, and 500 in half a second at 5.
     for name, expected in (("up", 100), ("hold", 200), ("spike", 500), ("down", 500)):
         assert abs(offered[name] - expected) <= 30, offered
     assert [one["met"] for one in said["verdicts"]] == [True] * 3
-    assert said["void"] is None
     assert all(one["late_p99_ms"] <= said["lateness_ms"]["max"] + 1 for one in said["stages"])
-    times = [time_ms for one in sessions(local) for time_ms in one.times_ms]
+    last_ms = max(one.boot_ms for one in sessions(local))
+    times = [
+        time_ms for one in sessions(local) if one.boot_ms == last_ms for time_ms in one.times_ms
+    ]
     assert max(times) - min(times) <= 3600
 
 
@@ -60,7 +72,9 @@ def test_a_run_ends_after_so_many_readings_and_an_objective_missed_is_its_exit_c
     fleet = local.start_fleet(path, devices=20, qos="1")
     assert fleet.wait(30) == 1
     said = report(fleet)
-    assert 150 <= said["by_qos"]["1"]["offered"] <= 170
+    # What became due while the machine stood still is made at once.
+    most = 170 + said["lateness_ms"]["max"] * READINGS_PER_MS
+    assert 150 <= said["by_qos"]["1"]["offered"] <= most
     assert said["by_qos"]["1"]["acknowledged"] == said["by_qos"]["1"]["offered"]
     assert said["verdicts"][0]["met"] is False
 

@@ -14,7 +14,7 @@ from stack.local import LocalStack
 from stack.ports import reserve_port
 from stack.process import ROOMS, Process, ProcessFailed
 from stack.services import Place, Service
-from tests.eventually import eventually
+from tests.eventually import STALL_SECONDS, eventually
 
 # What `python -m stack` does with signals, and a stack that stays until it is stopped.
 _PARENT = """
@@ -196,7 +196,7 @@ def test_a_service_that_never_becomes_ready_is_shown_with_its_answer(local: Loca
     service = Service(["http.server", str(place.port)], place)
 
     with pytest.raises(ProcessFailed, match=r"/readyz says 404(.|\n)*GET /readyz"):
-        service.start(ready_seconds=1)
+        service.start(ready_seconds=1 + STALL_SECONDS)
     service.kill()
 
 
