@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
-from structlog import contextvars
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api import problems
@@ -43,6 +42,7 @@ from api.routes import (
 from api.settings import ApiSettings
 from api.status_board import StatusBoard
 from api.transfer import compressed, tagged
+from telemetry import log
 from telemetry.store import Store
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _room(settings: ApiSettings, store: Store, board: StatusBoard) -> Room:
 def _start() -> None:
     g.started = time.perf_counter()
     g.request_id = request_id(request.headers.get(REQUEST_ID))
-    contextvars.bind_contextvars(request_id=g.request_id)
+    log.bind(request_id=g.request_id)
 
 
 def _check() -> None:
@@ -156,4 +156,4 @@ def _finish(response: Response) -> Response:
 
 
 def _forget(_error: BaseException | None) -> None:
-    contextvars.unbind_contextvars("request_id")
+    log.unbind("request_id")

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask, Response
-from structlog.contextvars import merge_contextvars
-from structlog.testing import capture_logs
 
 from api.app import create_app
 from api.cors import Origins
@@ -19,6 +17,7 @@ from telemetry.store import Store
 from telemetry.store.opening import open_store
 from tests.integration.api.conftest import Client, reading
 from tests.integration.api.test_error_shape import ASKING_PATHS, PATHS, problem
+from tests.log_lines import capture_logs
 
 MakeClient = Callable[..., Client]
 FRIEND = "https://friend.example"
@@ -60,7 +59,7 @@ def test_the_lines_of_a_request_carry_its_id(tmp_path: str) -> None:
     client = create_app(
         settings, open_store(settings, read_only=True), StatusBoard(1)
     ).test_client()
-    with capture_logs(processors=[merge_contextvars]) as lines:
+    with capture_logs() as lines:
         client.get("/v1/latest", headers={"X-Request-ID": "mine-1"})
     assert [line["request_id"] for line in lines] == ["mine-1"]
 

@@ -18,6 +18,7 @@ _NOT_BY_DEFAULT = (
     "rich",
     "sqlalchemy",
     "sqlite3",
+    "structlog",
     "typer",
     "urllib3",
     "watchfiles",

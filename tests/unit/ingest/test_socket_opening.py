@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from ingest.settings import IngestSettings
 from ingest.sources.opening import open_sources
@@ -12,6 +11,7 @@ from ingest.sources.socket_opening import allowed_users, open_socket_sources
 from telemetry.settings import Secret, SettingError
 from telemetry.topics import TopicRouter
 from tests.ingest_parts import Parts
+from tests.log_lines import capture_logs
 
 
 def opened(folder: Path, **given: object) -> list[str]:
@@ -82,7 +82,7 @@ def test_a_start_without_tls_beyond_this_machine_says_what_to_do(
     with capture_logs() as lines:
         open_sources(parts.settings, TopicRouter([]), parts.intake, parts.tally)
 
-    warned = [line["event"] for line in lines if line["log_level"] == "warning"]
+    warned = [line["event"] for line in lines if line["level"] == "warning"]
     assert [f"INGEST_{way.upper()}_CERTIFICATE_FILE" in one for one in warned] == [True] * tells
 
 

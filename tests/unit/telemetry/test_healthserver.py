@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 import uvloop
-from structlog.testing import capture_logs
 
 from telemetry import healthserver
 from telemetry.health import listen
 from telemetry.healthserver import Page, serve_health
 from telemetry.metrics import Sample
+from tests.log_lines import capture_logs
 
 
 def _broken() -> Page:

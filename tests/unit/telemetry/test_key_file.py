@@ -2,12 +2,12 @@ import stat
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from telemetry.keys import KeyEntry, entry_line, make_key
 from telemetry.keys import file as key_file
 from telemetry.keys.file import KeyFile
 from telemetry.settings import SettingError
+from tests.log_lines import capture_logs
 
 
 def made(name: str = "grafana") -> tuple[str, KeyEntry]:
@@ -59,11 +59,11 @@ def test_a_file_that_became_unreadable_leaves_the_keys_in_force_and_says_so_once
     path.write_bytes(entry_line(entry) + b"{")
     with capture_logs() as lines:
         assert [file.keyring().entry(key) for _ in range(3)] == [entry] * 3
-    assert [(line["log_level"], "line 2" in line["reason"]) for line in lines] == [("error", True)]
+    assert [(line["level"], "line 2" in line["reason"]) for line in lines] == [("error", True)]
     path.unlink()
     with capture_logs() as lines:
         assert [file.keyring().entry(key) for _ in range(3)] == [entry] * 3
-    assert [line["log_level"] for line in lines] == ["error"]
+    assert [line["level"] for line in lines] == ["error"]
     path.write_bytes(b"")
     assert file.keyring().entry(key) is None
 
