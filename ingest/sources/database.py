@@ -113,6 +113,7 @@ class DatabaseSource:
                 continue  # it may have been put off meanwhile
             await self._intake.room()
             await self._reading.wait()
+            is_idle = not self._unfinished
             try:
                 claim = await self._ask("claim", self._inbox.claim)
             except (SQLAlchemyError, SettingError, OSError) as error:
@@ -120,8 +121,10 @@ class DatabaseSource:
                 self._rest(self._failures)
                 continue
             self._note("claim", None)
-            if claim is None and not self._unfinished:
-                self._note("deletion", None)  # whatever it was, nothing is left to be deleted
+            if claim is None and is_idle:
+                # Whatever it was, nothing is left to be deleted: what another one holds meanwhile
+                # is not found either.
+                self._note("deletion", None)
             self._mind_pace()
             if claim is None:
                 self._rest(self._pauses)

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import msgspec
 import sqlalchemy as sa
+import pytest
 
 from ingest.inbox_schema import make_table
 from ingest.quarantine import QuarantineRecord
 from ingest.sources.database import DatabaseSource
+from ingest.sources.inbox import PostgresClaim, PostgresInbox
 from stack.postgresql import Postgresql
 from telemetry.store import Selection, StoreUnavailable
 from tests.eventually import eventually_async
@@ -168,8 +170,18 @@ async def test_a_locked_table_is_a_problem_and_nothing_is_lost_or_taken_twice(
 
 
 async def test_rows_that_cannot_be_deleted_are_a_problem_and_come_again_ever_more_slowly(
-    tmp_path: Path, postgresql_inbox: AnInbox
+    tmp_path: Path, postgresql_inbox: AnInbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    claim = PostgresInbox.claim
+
+    def claim_slowly(self: PostgresInbox) -> PostgresClaim | None:
+        found = claim(self)
+        if found is None:
+            # So that a row is held when this look begins, and no more when its answer is heard.
+            time.sleep(0.3)
+        return found
+
+    monkeypatch.setattr(PostgresInbox, "claim", claim_slowly)
     claimer = sa.make_url(postgresql_inbox.url.value).username
     with postgresql_inbox.owner.begin() as connection:
         connection.exec_driver_sql(f"REVOKE DELETE ON denyut_inbox FROM {claimer}")
