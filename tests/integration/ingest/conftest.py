@@ -19,6 +19,7 @@ from telemetry.store import Selection, Store
 from telemetry.store.opening import open_store
 from telemetry.store.settings import StoreSettings
 from tests.eventually import eventually_async
+from tests.log_lines import Line, capture_logs
 from tests.scripted_broker import ScriptedBroker, scripted_broker
 
 
@@ -50,6 +51,13 @@ def stored(store_path: Path) -> Iterator[Callable[[], list[Reading]]]:
 def quarantined(tmp_path: Path) -> Callable[[], list[QuarantineRecord]]:
     """What is in quarantine now."""
     return lambda: list(Quarantine(tmp_path / "data" / "quarantine", 10**9).records())
+
+
+@pytest.fixture
+def logged() -> Iterator[list[Line]]:
+    """What is logged meanwhile."""
+    with capture_logs() as lines:
+        yield lines
 
 
 @contextmanager

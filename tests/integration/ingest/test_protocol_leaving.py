@@ -70,7 +70,6 @@ def settings(broker: ScriptedBroker, store_path: Path, tmp_path: Path) -> Ingest
         data_dir=str(tmp_path / "data"),
         share_group="a",
         flush_interval_ms=10,
-        connect_timeout_seconds=0.5,
         stop_seconds=1.0,
     )
 

@@ -14,6 +14,7 @@ from telemetry.payload.native import encode_native
 from telemetry.reading import Reading
 from tests.eventually import eventually_async
 from tests.integration.ingest.conftest import StartIngest, stop
+from tests.log_lines import Line
 from tests.scripted_broker import (
     CONNECT,
     DISCONNECT,
@@ -79,7 +80,7 @@ async def test_it_subscribes_on_every_connection_whether_the_session_was_kept_or
 
 
 async def test_a_lost_session_is_counted_and_said(
-    broker: ScriptedBroker, start_ingest: StartIngest, capsys: pytest.CaptureFixture[str]
+    broker: ScriptedBroker, start_ingest: StartIngest, logged: list[Line]
 ) -> None:
     service = await start_ingest()
     assert service.tally.sessions_lost == 0
@@ -92,7 +93,7 @@ async def test_a_lost_session_is_counted_and_said(
     await eventually_async(lambda: service.tally.connects == 3)
 
     assert service.tally.sessions_lost == 1
-    assert "the broker has lost our session" in capsys.readouterr().out
+    assert any("the broker has lost our session" in line["event"] for line in logged)
 
 
 async def test_a_refused_subscription_is_said_and_tried_again(
@@ -109,7 +110,7 @@ async def test_a_refused_subscription_is_said_and_tried_again(
 
 
 async def test_a_broker_that_keeps_its_drop_counter_to_itself_is_used_all_the_same(
-    broker: ScriptedBroker, start_ingest: StartIngest, capsys: pytest.CaptureFixture[str]
+    broker: ScriptedBroker, start_ingest: StartIngest, logged: list[Line]
 ) -> None:
     """Not every broker has the `$SYS` topics, or lets everyone read them."""
     broker.subscribed = {DROPPED: 0x87}
@@ -118,7 +119,7 @@ async def test_a_broker_that_keeps_its_drop_counter_to_itself_is_used_all_the_sa
 
     await eventually_async(lambda: broker.kinds(PUBACK))
     assert service.tally.connects == 1
-    assert f"filter={DROPPED}" in capsys.readouterr().out
+    assert any(line.get("filter") == DROPPED for line in logged)
 
 
 async def test_a_suback_with_too_few_answers_is_a_refusal_and_not_the_end(

@@ -22,6 +22,7 @@ from telemetry.store import (
 from tests.eventually import STALL_SECONDS, eventually_async
 from tests.failing_store import FailingStore
 from tests.ingest_parts import reading
+from tests.log_lines import capture_logs
 
 NOW_MS = time.time_ns() // 1_000_000
 
@@ -120,18 +121,18 @@ async def test_a_misconfigured_store_is_asked_at_most_once_a_second(
     store: FailingStore,
     writer: StoreWriter,
     tally: Tally,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     store.failure = StoreMisconfigured("401 unauthorized")
-    trying = [asyncio.create_task(write_until_stored(writer)) for _ in range(3)]
-    await eventually_async(lambda: len(store.called_s) == 3)
-    store.failure = None
-    await asyncio.gather(*trying)
+    with capture_logs() as logged:
+        trying = [asyncio.create_task(write_until_stored(writer)) for _ in range(3)]
+        await eventually_async(lambda: len(store.called_s) == 3)
+        store.failure = None
+        await asyncio.gather(*trying)
 
     pauses_s = [later - earlier for earlier, later in itertools.pairwise(store.called_s[:4])]
     assert all(1.0 <= pause_s <= 1.0 + STALL_SECONDS for pause_s in pauses_s)
     assert tally.store_refusals == 3
-    assert capsys.readouterr().out.count("the store refuses everything") == 1
+    assert sum("the store refuses everything" in line["event"] for line in logged) == 1
 
 
 async def test_whoever_waits_for_a_turn_does_not_try_again_right_behind_a_failure(
