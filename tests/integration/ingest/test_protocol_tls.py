@@ -16,6 +16,7 @@ from telemetry.settings import Secret, SettingError
 from tests.certificates import server_context, write_authority, write_issued
 from tests.eventually import eventually_async
 from tests.integration.ingest.conftest import StartIngest, locked
+from tests.log_lines import Line
 from tests.scripted_broker import CONNECT, PUBACK, ScriptedBroker, publish, scripted_broker
 
 NOW_MS = time.time_ns() // 1_000_000
@@ -92,7 +93,7 @@ async def test_a_broker_that_cannot_be_trusted_is_sent_nothing(
     start_ingest: StartIngest,
     ca_file: str,
     tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
+    logged: list[Line],
     shown: Issued,
     why: str,
 ) -> None:
@@ -101,8 +102,8 @@ async def test_a_broker_that_cannot_be_trusted_is_sent_nothing(
         said = f"the broker's certificate is not trusted: {why}"
         await eventually_async(lambda: str(service.mqtt.problem).startswith(said))
         assert broker.seen == []
-    text = capfd.readouterr()
-    assert "Traceback" not in text.out + text.err
+    assert logged
+    assert not [line for line in logged if "exception" in line]
 
 
 async def test_a_broker_without_tls_is_sent_no_word_in_plaintext(
@@ -146,14 +147,14 @@ async def test_its_own_certificate_is_shown(
 
 
 async def test_a_broker_that_refuses_its_certificate_is_a_problem_in_one_line(
-    local: LocalStack, start_ingest: StartIngest, capfd: pytest.CaptureFixture[str]
+    local: LocalStack, start_ingest: StartIngest, logged: list[Line]
 ) -> None:
     service = await before_one_that_asks_for_a_certificate(local, start_ingest, None)
     # The alert may be lost with the connection, which is said instead.
     words = ("the broker refuses TLS with us: ", "the connection was lost before", "Connection")
     await eventually_async(lambda: str(service.mqtt.problem).startswith(words))
-    text = capfd.readouterr()
-    assert "Traceback" not in text.out + text.err
+    assert logged
+    assert not [line for line in logged if "exception" in line]
     assert service.tally.connects == 0
 
 
