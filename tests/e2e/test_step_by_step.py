@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from docs.consoles import blocks, commands, run
+from docs.consoles import Command, blocks, commands, run
 from docs.links import ROOT
 from stack.local import HOST, LocalStack
 from stack.ports import reserve_port
+from tests.fleets import VOID
 
 GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
 PORTS = ("8883", "1883", "9101", "9102", "8080")
@@ -30,13 +31,20 @@ def elsewhere() -> Iterator[dict[str, str]]:
 
 def test_every_step_of_the_guide_prints_what_stands_there(elsewhere: dict[str, str]) -> None:
     assert shutil.which("curl"), "curl is not installed: apt-get install curl"
-    ran = run(
-        commands(GUIDE),
-        folder=ROOT,
-        environment={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]},
-        replace=elsewhere,
-        timeout_seconds=110,
-    )
+
+    def run_in_order(found: list[Command]) -> list[tuple[Command, str]]:
+        ran = run(
+            found,
+            folder=ROOT,
+            environment={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]},
+            replace=elsewhere,
+            timeout_seconds=110,
+        )
+        return list(ran)
+
+    ran = run_in_order(commands(GUIDE))
+    again = run_in_order([one for one, printed in ran if VOID in printed])
+    ran = [(one, printed) for one, printed in ran if VOID not in printed] + again
     otherwise = [f"$ {one.text}\n{printed}" for one, printed in ran if not one.is_shown_by(printed)]
     assert otherwise == []
 

@@ -10,9 +10,11 @@ from rich.console import Console
 
 from stack.demo import DemoRequest, run_demo
 from stack.local import LocalStack
+from stack.process import ProcessFailed
 from telemetry.audit import AuditReport
 from tests.e2e.test_delivery import audited, figure, settled_audit, silent_store
 from tests.eventually import eventually
+from tests.fleets import VOID
 
 DEVICES = 60
 
@@ -96,7 +98,13 @@ def test_the_demo_goes_by_another_way_and_the_api_counts_the_same(
         report=tmp_path / "demo.json",
     )
     said = io.StringIO()
-    assert run_demo(request, Console(file=said)) == 0, said.getvalue()
+    try:
+        code = run_demo(request, Console(file=said))
+    except ProcessFailed as error:
+        if VOID not in error.log:
+            raise
+        code = run_demo(request, Console(file=said))
+    assert code == 0, said.getvalue()
     left = msgspec.json.decode(request.report.read_bytes())
     assert left["via"] == "unix"
     assert left["by_qos"]["1"]["acknowledged"] == left["by_qos"]["1"]["stored"] > 0
