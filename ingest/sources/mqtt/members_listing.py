@@ -60,6 +60,8 @@ async def list_members(settings: IngestSettings) -> Listing:
 
     client = gmqtt.Client(f"{settings.client_id}-guest-{secrets.token_hex(4)}")
     client.on_message = take
+    answers: asyncio.Queue[None] = asyncio.Queue()
+    client.on_subscribe = lambda *_answer: answers.put_nowait(None)
     client.set_config({"reconnect_retries": 0})
     client.set_auth_credentials(settings.username, settings.broker_password.value)
     async with asyncio.timeout(settings.connect_timeout_seconds):
@@ -69,9 +71,11 @@ async def list_members(settings: IngestSettings) -> Listing:
             ssl=tls.client_context(settings) or False,
             keepalive=settings.keepalive_seconds,
         )
-    for topic in (STATUSES, _STORED, _RETAINED):
-        client.subscribe(topic, qos=0)
-    # Retained messages come at once, and nothing says which is the last.
+        # What is retained comes before the answer to the next question, however late that is.
+        for topic in (STATUSES, _STORED, _RETAINED, _RETAINED):
+            client.subscribe(topic, qos=0)
+            await answers.get()
+    # Another broker may send it later, and nothing says which is the last.
     while await _set_within(heard, _QUIET_SECONDS):
         heard.clear()
     await client.disconnect()

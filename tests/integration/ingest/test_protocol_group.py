@@ -1,20 +1,25 @@
 """A group's members, and the broker's counter of dropped messages, over connections."""
 
+import asyncio
 import json
 import time
+from pathlib import Path
 
 import pytest
 
+from ingest.settings import IngestSettings
 from ingest.sources.mqtt.broker_watch import (
     BROKER_TOPICS,
     CLIENTS_TOPIC,
     RETAINED_TOPIC,
     STORED_TOPIC,
 )
-from tests.eventually import eventually_async
+from ingest.sources.mqtt.members_listing import list_members
+from telemetry.settings import Secret
+from tests.eventually import eventually_async, passing
 from tests.integration.ingest.conftest import StartIngest
 from tests.log_lines import Line
-from tests.scripted_broker import SUBSCRIBE, ScriptedBroker, publish
+from tests.scripted_broker import SUBACK, SUBSCRIBE, ScriptedBroker, packet, publish
 
 RETAINED_AT_QOS_1 = 0x33
 DROPPED = "$SYS/broker/publish/messages/dropped"
@@ -74,6 +79,27 @@ async def test_a_member_that_left_while_we_were_not_connected_is_no_orphan(
     broker.send(status("ingest-3", "offline"))
 
     await eventually_async(lambda: service.tally.orphans == 1)
+
+
+async def test_members_are_listed_however_late_the_broker_answers(
+    broker: ScriptedBroker, tmp_path: Path
+) -> None:
+    broker.answers.discard(SUBSCRIBE)
+    settings = IngestSettings.load(
+        {},
+        broker_port=broker.port,
+        password=Secret("hush"),
+        store_url=f"sqlite:///{tmp_path}/store.db",
+    )
+    listing = asyncio.create_task(list_members(settings))
+    await eventually_async(lambda: broker.kinds(SUBSCRIBE), what="a question")
+    await passing(0.8)
+
+    broker.answers.add(SUBSCRIBE)
+    answer = broker.kinds(SUBSCRIBE)[0].body[:2] + b"\0\0"
+    broker.send(status("ingest-2", "offline") + packet(SUBACK, answer))
+
+    assert [one.client_id for one in (await listing).members] == ["ingest-2"]
 
 
 async def test_an_ingest_without_a_group_asks_for_no_statuses(

@@ -102,7 +102,7 @@ def test_devices_connect_at_their_pace_and_without_a_barrier_begin_one_by_one(
     firsts = sorted(one.times_ms[0] for one in sessions(local))
     assert firsts[-1] - firsts[0] > 1500
     times = [time_ms for one in sessions(local) for time_ms in one.times_ms]
-    assert sum(time_ms < firsts[-1] for time_ms in times) > 100, "before the last one was there"
+    assert sum(time_ms < firsts[-1] for time_ms in times) > 10, "before the last one was there"
 
 
 def test_two_processes_of_one_fleet_share_no_device_and_no_connection(
