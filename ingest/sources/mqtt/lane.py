@@ -14,6 +14,7 @@ from typing import Protocol
 
 _GATHER_SECONDS = 0.01
 _LARGE_BYTES = 1 << 16
+_TLS_ANSWER_SECONDS = 0.001
 
 
 class Listener(Protocol):
@@ -39,6 +40,10 @@ class Lane(asyncio.Protocol):
         self._transport = transport
         self._listener = listener
         self._socket = transport.get_extra_info("socket")
+        # TLS is read in a pause too: what came is handed over at its end, ahead of what is called
+        # for then, which would wait for the next end.
+        is_tls = transport.get_extra_info("ssl_object") is not None
+        self._answer_seconds = _TLS_ANSWER_SECONDS if is_tls else 0.0
         self._pause: asyncio.TimerHandle | asyncio.Task[None] | None = None
 
     def data_received(self, data: bytes) -> None:
@@ -51,8 +56,9 @@ class Lane(asyncio.Protocol):
             self._wait_for_room()
         elif messages and len(data) < _LARGE_BYTES:
             self._transport.pause_reading()
+            gather_seconds = _GATHER_SECONDS - self._answer_seconds
             loop = asyncio.get_running_loop()
-            self._pause = loop.call_later(_GATHER_SECONDS, self._read_on)
+            self._pause = loop.call_later(gather_seconds, self._call_for_more)
         else:
             self._acknowledge()
 
@@ -62,11 +68,17 @@ class Lane(asyncio.Protocol):
             self._pause.cancel()
         self._listener.ended(error)
 
+    def _call_for_more(self) -> None:
+        if self._transport.is_closing():
+            return
+        self._acknowledge()
+        loop = asyncio.get_running_loop()
+        self._pause = loop.call_later(self._answer_seconds, self._read_on)
+
     def _read_on(self) -> None:
         if self._transport.is_closing():
             return
         if self._listener.has_room():
-            self._acknowledge()
             self._transport.resume_reading()
         else:
             self._wait_for_room()
@@ -76,7 +88,7 @@ class Lane(asyncio.Protocol):
 
     async def _read_on_with_room(self) -> None:
         await self._listener.room()
-        self._read_on()
+        self._call_for_more()
 
     def _acknowledge(self) -> None:
         """Let TCP acknowledge what was read; what comes next, only when this is called again."""
