@@ -19,7 +19,7 @@ from ingest.sources.folder.claims_of_others import release
 from ingest.sources.folder.shared_folder import SharedFolder
 from ingest.sources.folder.source import FolderSource
 from telemetry.store import StoreUnavailable
-from tests.eventually import eventually_async
+from tests.eventually import STALL_SECONDS, eventually_async
 from tests.ingest_parts import Parts
 
 NOW_MS = time.time_ns() // 1_000_000
@@ -106,7 +106,7 @@ async def test_files_that_lie_there_and_files_that_come_are_stored_and_go(
     async with ingest.working():
         await eventually_async(lambda: not files(shared))
         put(shared, "2", pack(2))
-        await eventually_async(lambda: not files(shared), deadline_seconds=2)
+        await eventually_async(lambda: not files(shared), deadline_seconds=2 + STALL_SECONDS)
 
         assert ingest.stored() == 3 * READINGS_A_LINE
         assert ingest.tally.messages_by_way["folder"] == 3

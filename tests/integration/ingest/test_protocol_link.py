@@ -180,7 +180,7 @@ async def test_a_connection_lost_before_the_broker_has_answered_is_tried_again_a
     broker.answers.add(lost_on)
     broker.cut()
 
-    await eventually_async(lambda: service.tally.connects == 1, deadline_seconds=3)
+    await eventually_async(lambda: service.tally.connects == 1, deadline_seconds=3 + STALL_SECONDS)
 
 
 async def test_a_full_memory_during_the_handshake_is_not_the_brokers_fault(
