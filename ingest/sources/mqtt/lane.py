@@ -72,8 +72,11 @@ class Lane(asyncio.Protocol):
         if self._transport.is_closing():
             return
         self._acknowledge()
-        loop = asyncio.get_running_loop()
-        self._pause = loop.call_later(self._answer_seconds, self._read_on)
+        if self._answer_seconds:
+            loop = asyncio.get_running_loop()
+            self._pause = loop.call_later(self._answer_seconds, self._read_on)
+        else:
+            self._read_on()
 
     def _read_on(self) -> None:
         if self._transport.is_closing():
