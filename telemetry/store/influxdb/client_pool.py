@@ -1,13 +1,11 @@
 """Requests to InfluxDB by the client's pool of connections (docs/decisions/0011)."""
 
-from collections.abc import Mapping
-
 import urllib3
 from influxdb_client import InfluxDBClient
 from urllib3.exceptions import HTTPError, SSLError, TimeoutError
 
 from telemetry.store import StoreError, StoreMisconfigured, StoreTooSlow, StoreUnavailable
-from telemetry.store.influxdb.exchange import PIECE_BYTES, Answer, Pieces
+from telemetry.store.influxdb.exchange import PIECE_BYTES, Answer, Pieces, Request
 
 
 class ClientPool:
@@ -20,28 +18,20 @@ class ClientPool:
         client = InfluxDBClient(url=url, token="")
         self._pools: urllib3.PoolManager = client.api_client.rest_client.pool_manager
 
-    def send(
-        self,
-        method: str,
-        target: str,
-        *,
-        headers: Mapping[str, str],
-        body: bytes | None = None,
-        in_pieces: bool = False,
-    ) -> Answer:
+    def send(self, request: Request) -> Answer:
         """Send a request once; of the Exchange protocol."""
         try:
             answer = self._pools.connection_from_url(self._url).urlopen(
-                method,
-                target,
-                body=body,
-                headers=headers,
+                request.method,
+                request.target,
+                body=request.body,
+                headers=request.headers,
                 timeout=self._timeout,
                 retries=False,
                 redirect=False,
-                preload_content=not in_pieces,
+                preload_content=not request.in_pieces,
             )
-            if in_pieces and answer.status == 200:
+            if request.in_pieces and answer.status == 200:
                 return Answer(answer.status, answer.headers, pieces=self._pieces(answer))
             return Answer(answer.status, answer.headers, answer.data)
         except HTTPError as error:

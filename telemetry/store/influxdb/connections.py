@@ -4,12 +4,11 @@ import select
 import ssl
 import weakref
 from collections import deque
-from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from urllib.parse import urlsplit
 
 from telemetry.store import StoreError, StoreMisconfigured, StoreTooSlow, StoreUnavailable
-from telemetry.store.influxdb.exchange import PIECE_BYTES, Answer, Pieces
+from telemetry.store.influxdb.exchange import PIECE_BYTES, Answer, Pieces, Request
 
 
 class Connections:
@@ -25,21 +24,15 @@ class Connections:
         # A store that is dropped without having been closed leaves none open.
         weakref.finalize(self, _close_all, self._idle)
 
-    def send(
-        self,
-        method: str,
-        target: str,
-        *,
-        headers: Mapping[str, str],
-        body: bytes | None = None,
-        in_pieces: bool = False,
-    ) -> Answer:
+    def send(self, request: Request) -> Answer:
         """Send a request once; of the Exchange protocol."""
         connection = self._kept() or self._new()
         try:
-            connection.request(method, target, body=body, headers=dict(headers))
+            connection.request(
+                request.method, request.target, body=request.body, headers=request.headers
+            )
             response = connection.getresponse()
-            if in_pieces and response.status == 200:
+            if request.in_pieces and response.status == 200:
                 pieces = self._pieces(connection, response)
                 return Answer(response.status, response.headers, pieces=pieces)
             data = response.read()

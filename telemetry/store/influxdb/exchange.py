@@ -10,6 +10,16 @@ PIECE_BYTES = 1 << 16
 Pieces = Generator[bytes, None, None]
 
 
+class Request(Struct, frozen=True):
+    """What is asked; with `in_pieces` an answer of 200 is not read yet, any other is read whole."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes | None = None
+    in_pieces: bool = False
+
+
 class Headers(Protocol):
     """An answer's headers, found by names in any case."""
 
@@ -32,19 +42,8 @@ class Answer(Struct, frozen=True):
 class Exchange(Protocol):
     """Carries requests to one server; threads may share it."""
 
-    def send(
-        self,
-        method: str,
-        target: str,
-        *,
-        headers: Mapping[str, str],
-        body: bytes | None = None,
-        in_pieces: bool = False,
-    ) -> Answer:
-        """Send a request once, and raise StoreError where no answer comes.
-
-        With `in_pieces` an answer of 200 is not read yet; any other is read whole.
-        """
+    def send(self, request: Request) -> Answer:
+        """Send a request once, and raise StoreError where no answer comes."""
 
     def close(self) -> None:
         """Close the connections."""

@@ -17,7 +17,7 @@ from msgspec import Struct
 from telemetry.settings import Secret, SettingError
 from telemetry.store import StoreError, StoreMisconfigured
 from telemetry.store.influxdb.connections import Connections
-from telemetry.store.influxdb.exchange import Answer, Exchange
+from telemetry.store.influxdb.exchange import Answer, Exchange, Request
 from telemetry.store.influxdb.failures import Verdict, is_transient, store_error, verdict
 
 SUPPORTED = "InfluxDB 2.7 to 2.9 is supported"
@@ -222,7 +222,7 @@ class InfluxSession:
         if body is not None:
             headers["Content-Type"] = "text/plain; charset=utf-8"
         target = f"{self._path}{path}?{urlencode(parameters)}"
-        return self._exchange.send(method, target, headers=headers, body=body, in_pieces=in_pieces)
+        return self._exchange.send(Request(method, target, headers, body, in_pieces))
 
     def _refused(self, answer: Answer) -> StoreError:
         error = store_error(answer.status, answer.data, answer.headers)

@@ -11,6 +11,7 @@ import pytest
 from broker.certificates import Authority
 from telemetry.store import StoreMisconfigured, StoreUnavailable
 from telemetry.store.influxdb.connections import Connections
+from telemetry.store.influxdb.exchange import Request
 from tests.certificates import server_context, write_authority
 from tests.eventually import eventually
 
@@ -64,7 +65,7 @@ def server() -> Iterator[Server]:
 
 
 def write(connections: Connections) -> int:
-    return connections.send("POST", "/api/v2/write", headers={}, body=b"m a=1 1").status
+    return connections.send(Request("POST", "/api/v2/write", {}, b"m a=1 1")).status
 
 
 def test_a_connection_serves_further_requests(server: Server) -> None:
